@@ -1,0 +1,331 @@
+/**
+ * Upload sessions: `_uploads/<id>/data` holds what arrived, and its size is the offset. The hash is
+ * kept in memory while this process writes the session alone, and computed again from disk
+ * otherwise.
+ *
+ * One writer at a time, over all processes: the file `writer` names the one that is writing. Who
+ * finds another's name there takes over on a copy of the data, so that whatever the former still
+ * writes goes to a file that nobody reads. Thus no file is ever written by two processes at once.
+ */
+import { constants, type Stats } from "node:fs";
+import {
+  copyFile,
+  type FileHandle,
+  mkdir,
+  open,
+  readFile,
+  rename,
+  rm,
+  stat,
+} from "node:fs/promises";
+import { errorCode, isMissing, writeFully } from "../../lib/durable.ts";
+import { KeyedLock } from "../../lib/lock.ts";
+import {
+  algorithmOf,
+  createHasher,
+  type Digest,
+  finishDigest,
+  type Hasher,
+} from "../../oci/digest.ts";
+import { StorageError, UploadOffsetError } from "../errors.ts";
+import type { AppendOptions, BlobContent, UploadManager, UploadStatus } from "../store.ts";
+import type { FilesystemBlobs } from "./blobs.ts";
+import type { Layout } from "./layout.ts";
+import { writeLink } from "./links.ts";
+
+/** What this process knows of a session. */
+interface Session {
+  algorithm: string;
+  /** Of the first `offset` bytes of `data`. */
+  hasher: Hasher;
+  offset: number;
+  /** The file that `hasher` followed, as it was when this process last wrote it. */
+  inode: number;
+  modified: number;
+  /** Counts appends: one that isn't the newest stops. */
+  generation: number;
+  /** Whether a request is at work on it. */
+  active: boolean;
+  /** Settles when no write is under way. */
+  writing: Promise<unknown>;
+}
+
+/** Sessions whose hash is kept in memory; the hash of an older one is computed again from disk. */
+const maxSessions = 4096;
+const readSize = 1024 * 1024;
+
+export class FilesystemUploads implements UploadManager {
+  private readonly sessions = new Map<string, Session>();
+  private readonly entering = new KeyedLock();
+  /** This process, in a `writer` file. */
+  private readonly self = crypto.randomUUID();
+
+  constructor(
+    private readonly layout: Layout,
+    private readonly blobs: FilesystemBlobs,
+  ) {}
+
+  async createUpload(repository: string, algorithm = "sha256"): Promise<UploadStatus> {
+    const hasher = createHasher(algorithm);
+    const id = crypto.randomUUID();
+    const directory = this.layout.upload(repository, id);
+    await mkdir(directory, { recursive: true });
+    await Bun.write(`${directory}/startedat`, new Date().toISOString());
+    const handle = await open(`${directory}/data`, "wx");
+    try {
+      this.remember(id, {
+        ...identityOf(await handle.stat()),
+        algorithm,
+        hasher,
+        offset: 0,
+        generation: 0,
+        active: false,
+        writing: Promise.resolve(),
+      });
+    } finally {
+      await handle.close();
+    }
+    return { id, offset: 0 };
+  }
+
+  async uploadStatus(repository: string, id: string): Promise<UploadStatus> {
+    return { id, offset: (await this.dataStat(repository, id)).size };
+  }
+
+  async appendUpload(
+    repository: string,
+    id: string,
+    body: AsyncIterable<Uint8Array>,
+    { offset, length, digest }: AppendOptions = {},
+  ): Promise<UploadStatus> {
+    const directory = this.layout.upload(repository, id);
+    const { session, generation } = await this.enter(repository, id, digest);
+    const isCurrent = () => session.generation === generation;
+    const start = session.offset;
+    const handle = await open(`${directory}/data`, "r+");
+    try {
+      if (offset !== undefined && offset !== start) throw new UploadOffsetError(id, start, offset);
+      for await (const chunk of body) {
+        if (!isCurrent()) throw fenced(id);
+        if (length !== undefined && session.offset + chunk.byteLength - start > length) {
+          throw wrongLength(length);
+        }
+        session.writing = write(session, handle, chunk);
+        await session.writing;
+      }
+      if (!isCurrent() || !(await this.isWriter(directory))) throw fenced(id);
+      if (length !== undefined && session.offset - start !== length) throw wrongLength(length);
+      return { id, offset: session.offset };
+    } catch (error) {
+      if (isCurrent() && error instanceof StorageError && error.code === "SIZE_INVALID") {
+        await handle.truncate(start);
+        this.sessions.delete(id);
+      }
+      throw error;
+    } finally {
+      // A session that a newer request has taken over isn't this one's to tidy up.
+      if (isCurrent()) {
+        Object.assign(session, identityOf(await handle.stat()), { active: false });
+        await this.release(directory);
+      }
+      await handle.close();
+    }
+  }
+
+  async completeUpload(repository: string, id: string, digest: Digest): Promise<BlobContent> {
+    const data = `${this.layout.upload(repository, id)}/data`;
+    const { session } = await this.enter(repository, id, digest);
+    const verified = this.layout.temporaryPath();
+    await rename(data, verified);
+    const handle = await open(verified, "r");
+    try {
+      // Had another process taken over just now, this would be its copy, which it may still write.
+      if ((await handle.stat()).ino !== session.inode) {
+        await rename(verified, data);
+        throw fenced(id);
+      }
+      const algorithm = algorithmOf(digest);
+      const hasher =
+        session.algorithm === algorithm ? session.hasher : await hashFile(handle, algorithm);
+      const actual = finishDigest(algorithm, hasher);
+      if (actual !== digest) {
+        await this.forget(repository, id);
+        throw new StorageError(
+          "DIGEST_INVALID",
+          `the ${session.offset} bytes uploaded hash to ${actual}, not to ${digest}`,
+        );
+      }
+      await handle.datasync();
+      await this.blobs.adopt(verified, digest);
+    } finally {
+      await handle.close();
+      await rm(verified, { force: true });
+    }
+    await writeLink(this.layout, this.layout.layerLink(repository, digest), digest);
+    await this.forget(repository, id);
+    return { kind: "file", digest, path: this.layout.blobData(digest), size: session.offset };
+  }
+
+  async cancelUpload(repository: string, id: string): Promise<void> {
+    await this.enter(repository, id);
+    await this.forget(repository, id);
+  }
+
+  private async forget(repository: string, id: string): Promise<void> {
+    this.sessions.delete(id);
+    await rm(this.layout.upload(repository, id), { recursive: true, force: true });
+  }
+
+  /** Stops an append that hasn't ended, then takes the session over from whoever wrote it. */
+  private enter(
+    repository: string,
+    id: string,
+    digest?: Digest,
+  ): Promise<{ session: Session; generation: number }> {
+    return this.entering.run(id, async () => {
+      await this.dataStat(repository, id);
+      const former = this.sessions.get(id);
+      if (former) {
+        former.generation += 1;
+        await former.writing.catch(() => {});
+      }
+      const session = await this.takeOver(repository, id, digest);
+      session.active = true;
+      return { session, generation: session.generation };
+    });
+  }
+
+  /** Makes this process the only writer, and its hash that of what is on disk. */
+  private async takeOver(
+    repository: string,
+    id: string,
+    digest: Digest | undefined,
+  ): Promise<Session> {
+    const directory = this.layout.upload(repository, id);
+    const data = `${directory}/data`;
+    const former = await this.claim(directory);
+    if (former !== undefined) {
+      const copy = `${directory}/${crypto.randomUUID()}`;
+      await copyFile(data, copy, constants.COPYFILE_FICLONE);
+      await rename(copy, data);
+    }
+    const { size, ino, mtimeMs } = await this.dataStat(repository, id);
+    const known = this.sessions.get(id);
+    const wanted = digest === undefined ? undefined : algorithmOf(digest);
+    if (
+      known &&
+      known.inode === ino &&
+      known.modified === mtimeMs &&
+      known.offset === size &&
+      (size > 0 || wanted === undefined || known.algorithm === wanted)
+    ) {
+      return known;
+    }
+    const algorithm = wanted ?? known?.algorithm ?? "sha256";
+    const handle = await open(data, "r");
+    try {
+      const session: Session = {
+        algorithm,
+        hasher: await hashFile(handle, algorithm),
+        offset: size,
+        inode: ino,
+        modified: mtimeMs,
+        generation: known?.generation ?? 0,
+        active: true,
+        writing: Promise.resolve(),
+      };
+      this.remember(id, session);
+      return session;
+    } finally {
+      await handle.close();
+    }
+  }
+
+  /** Writes this process's name into `writer`; returns another's that stood there. */
+  private async claim(directory: string): Promise<string | undefined> {
+    const path = `${directory}/writer`;
+    try {
+      const handle = await open(path, "wx");
+      await handle.writeFile(this.self);
+      await handle.close();
+      return undefined;
+    } catch (error) {
+      if (isMissing(error)) throw unknown(directory.slice(directory.lastIndexOf("/") + 1));
+      if (errorCode(error) !== "EEXIST") throw error;
+    }
+    const former = await readFile(path, "utf8").catch(() => "");
+    if (former === this.self) return undefined;
+    const mine = `${directory}/${crypto.randomUUID()}`;
+    await Bun.write(mine, this.self);
+    await rename(mine, path);
+    return former;
+  }
+
+  private async isWriter(directory: string): Promise<boolean> {
+    return (await readFile(`${directory}/writer`, "utf8").catch(() => "")) === this.self;
+  }
+
+  private async release(directory: string): Promise<void> {
+    if (await this.isWriter(directory)) await rm(`${directory}/writer`, { force: true });
+  }
+
+  private async dataStat(repository: string, id: string): Promise<Stats> {
+    try {
+      return await stat(`${this.layout.upload(repository, id)}/data`);
+    } catch (error) {
+      if (isMissing(error)) throw unknown(id);
+      throw error;
+    }
+  }
+
+  private remember(id: string, session: Session): void {
+    this.sessions.delete(id);
+    this.sessions.set(id, session);
+    if (this.sessions.size <= maxSessions) return;
+    for (const [oldest, { active }] of this.sessions) {
+      if (active) continue;
+      this.sessions.delete(oldest);
+      return;
+    }
+  }
+}
+
+/** Hashing while the kernel takes the bytes measured best; see docs/architecture.md. */
+async function write(session: Session, handle: FileHandle, chunk: Uint8Array): Promise<void> {
+  session.hasher.update(chunk);
+  await writeFully(handle, chunk, session.offset);
+  session.offset += chunk.byteLength;
+}
+
+async function hashFile(handle: FileHandle, algorithm: string): Promise<Hasher> {
+  const hasher = createHasher(algorithm);
+  const buffer = new Uint8Array(readSize);
+  for (let position = 0; ; ) {
+    const { bytesRead } = await handle.read(buffer, 0, readSize, position);
+    if (bytesRead === 0) return hasher;
+    hasher.update(buffer.subarray(0, bytesRead));
+    position += bytesRead;
+  }
+}
+
+function identityOf({ ino, mtimeMs }: Stats): Pick<Session, "inode" | "modified"> {
+  return { inode: ino, modified: mtimeMs };
+}
+
+function unknown(id: string): StorageError {
+  return new StorageError("BLOB_UPLOAD_UNKNOWN", `no upload session ${id}`);
+}
+
+function fenced(id: string): StorageError {
+  return new StorageError(
+    "BLOB_UPLOAD_INVALID",
+    `a newer request has taken over upload session ${id}`,
+  );
+}
+
+function wrongLength(length: number): StorageError {
+  return new StorageError(
+    "SIZE_INVALID",
+    `the chunk isn't the ${length} bytes that were announced`,
+  );
+}
