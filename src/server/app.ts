@@ -17,8 +17,11 @@ import {
 import type { Htpasswd } from "./htpasswd.ts";
 import { parseRoute, type Route, type RouteProblem } from "./routes.ts";
 
-/** Seconds without progress after which a connection is given up; at most 255. */
-export const idleTimeout = 120;
+/**
+ * Seconds without progress after which a connection is given up: the most that Bun takes. A slow
+ * peer makes progress when its socket buffers have room again, which at 10 KB/s takes minutes.
+ */
+export const idleTimeout = 255;
 /** Milliseconds between two resets of a connection's timeout. */
 const rearmInterval = 1000;
 
