@@ -22,8 +22,10 @@ export class LruCache<K, V> {
 
   set(key: K, value: V): void {
     this.delete(key);
+    const weight = this.weigh(value);
+    if (weight > this.capacity) return;
     this.entries.set(key, value);
-    this.weight += this.weigh(value);
+    this.weight += weight;
     for (const oldest of this.entries.keys()) {
       if (this.weight <= this.capacity) return;
       this.delete(oldest);

@@ -1,16 +1,30 @@
 /** Descriptors and platforms: image-spec, descriptor.md and image-index.md. */
 import { type Static, Type } from "@sinclair/typebox";
 import type { Digest } from "./digest.ts";
-import { mediaTypePattern } from "./media-types.ts";
 
-const MediaType = Type.String({ pattern: mediaTypePattern });
+/**
+ * Looser than RFC 6838, which the image spec asks for: people give their layers types of their own
+ * (`text`, `text/plain; charset=utf-8`), every registry takes them, and nothing here depends on it.
+ */
+const MediaType = Type.String({ pattern: "^[ -~]{1,255}$" });
 
-/** Syntax alone: whether the algorithm is known is asked when the content is wanted. */
-const DigestText = Type.Unsafe<Digest>(
-  Type.String({ pattern: "^[a-z0-9]+(?:[+._-][a-z0-9]+)*:[a-zA-Z0-9=_-]+$", maxLength: 1024 }),
+/** Empty is as good as missing: distribution-spec, "Listing Referrers". */
+export const ArtifactType = Type.String({ pattern: "^[ -~]{0,255}$" });
+
+/**
+ * A digest in JSON: exact for sha256 and sha512, syntax alone for others, as whether an algorithm
+ * is known is asked when the content is wanted.
+ */
+export const DigestText = Type.Unsafe<Digest>(
+  Type.String({
+    pattern:
+      "^(?:sha256:[a-f0-9]{64}|sha512:[a-f0-9]{128}|(?!sha256:|sha512:)[a-z0-9]+(?:[+._-][a-z0-9]+)*:[a-zA-Z0-9=_-]+)$",
+    maxLength: 1024,
+  }),
 );
 
-export const Annotations = Type.Record(Type.String(), Type.String());
+/** Any key: the pattern of a plain record stops at a line feed, and lets through what follows it. */
+export const Annotations = Type.Record(Type.String({ pattern: "^[^]*$" }), Type.String());
 export type Annotations = Static<typeof Annotations>;
 
 export const Platform = Type.Object({
@@ -31,7 +45,7 @@ export const Descriptor = Type.Object({
   annotations: Type.Optional(Annotations),
   /** The content itself, base64. */
   data: Type.Optional(Type.String()),
-  artifactType: Type.Optional(MediaType),
+  artifactType: Type.Optional(ArtifactType),
   platform: Type.Optional(Platform),
 });
 export type Descriptor = Static<typeof Descriptor>;
@@ -51,27 +65,45 @@ export function formatPlatform(platform: Platform): string {
   return `${platform.os}/${platform.architecture}${variant}${version}`;
 }
 
+/** What people type for Go's names. */
+const architectureAliases: Readonly<Record<string, string>> = {
+  x86_64: "amd64",
+  "x86-64": "amd64",
+  aarch64: "arm64",
+  i386: "386",
+};
+
 /** Parses `os/architecture[/variant][:os.version]`; undefined when the text has another form. */
 export function parsePlatform(text: string): Platform | undefined {
-  const match = /^([a-z0-9_.-]+)\/([a-z0-9_.-]+)(?:\/([a-z0-9_.-]+))?(?::([a-zA-Z0-9_.-]+))?$/.exec(
+  const match = /^([a-z0-9_.-]+)\/([a-z0-9_.-]+)(?:\/([a-z0-9_.-]+))?(?::([a-z0-9_.-]+))?$/i.exec(
     text,
   );
   if (!match?.[1] || !match[2]) return undefined;
+  const architecture = match[2].toLowerCase();
   return {
-    os: match[1],
-    architecture: match[2],
-    ...(match[3] && { variant: match[3] }),
+    os: match[1].toLowerCase(),
+    architecture: architectureAliases[architecture] ?? architecture,
+    ...(match[3] && { variant: match[3].toLowerCase() }),
     ...(match[4] && { "os.version": match[4] }),
   };
 }
 
-/** Whether content for `offered` runs where `wanted` is asked for. */
+/** The variant that an architecture has when none is written: image-index.md, "Platform Variants". */
+const defaultVariants: Readonly<Record<string, string>> = { amd64: "v1", arm: "v7", arm64: "v8" };
+
+function variantOf({ architecture, variant }: Platform): string | undefined {
+  return variant || defaultVariants[architecture];
+}
+
+/** Whether content for `offered` runs where `wanted` is asked for; what isn't asked for matches. */
 export function matchesPlatform(offered: Platform | undefined, wanted: Platform): boolean {
   if (!offered) return false;
+  const features = offered["os.features"] ?? [];
   return (
     offered.os === wanted.os &&
     offered.architecture === wanted.architecture &&
-    (wanted.variant === undefined || offered.variant === wanted.variant) &&
-    (wanted["os.version"] === undefined || offered["os.version"] === wanted["os.version"])
+    (!wanted.variant || variantOf(offered) === variantOf(wanted)) &&
+    (!wanted["os.version"] || offered["os.version"] === wanted["os.version"]) &&
+    (wanted["os.features"] ?? []).every((feature) => features.includes(feature))
   );
 }

@@ -1,12 +1,17 @@
 /**
- * Content digests: `algorithm:encoded`, for example `sha256:6c3c624b…`.
+ * Content digests: `algorithm:encoded`, for example `sha256:6c3c624b…`. The counterpart of
+ * go-containerregistry's `v1.Hash`: `NewHash` is `parseDigest`, `SHA256` is `digestOf`, `Algorithm`
+ * and `Hex` are `algorithmOf` and `encodedOf`.
  *
  * Grammar: image-spec, descriptor.md#digests. Known algorithms are held to their exact length and
  * to lower-case hex; an algorithm that nobody registered is refused, because content that can't be
  * verified is content that can't be trusted.
  */
 
-/** A digest whose syntax was checked. Only this module makes one. */
+/**
+ * A digest whose syntax was checked: it holds no slash, no dot component and no control character.
+ * One that was read from a descriptor may name an algorithm that isn't known here; `isDigest` tells.
+ */
 export type Digest = string & { readonly __digest: unique symbol };
 
 /** Incremental hashing. `digest` ends the computation and returns the encoded (hex) part. */
@@ -38,13 +43,16 @@ const grammar = /^[a-z0-9]+(?:[+._-][a-z0-9]+)*:[a-zA-Z0-9=_-]+$/;
 /** Longer than any digest that could be registered sensibly; bounds the work on hostile input. */
 const maxLength = 1024;
 
-/** Makes a further algorithm known to parsing, hashing and storage. */
+/**
+ * Makes a further algorithm known to parsing, hashing and storage.
+ *
+ * @throws {Error} when the name is taken, so that nobody weakens a known algorithm, or isn't one
+ */
 export function registerAlgorithm(algorithm: Algorithm): void {
-  if (!/^[a-z0-9]+(?:[+._-][a-z0-9]+)*$/.test(algorithm.name)) {
-    throw new Error(
-      `can't register digest algorithm ${JSON.stringify(algorithm.name)}: not a valid name`,
-    );
-  }
+  const refuse = (reason: string) =>
+    new Error(`can't register digest algorithm ${JSON.stringify(algorithm.name)}: ${reason}`);
+  if (!/^[a-z0-9]+(?:[+._-][a-z0-9]+)*$/.test(algorithm.name)) throw refuse("not a valid name");
+  if (algorithms.has(algorithm.name)) throw refuse("it is registered already");
   algorithms.set(algorithm.name, algorithm);
 }
 

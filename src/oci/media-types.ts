@@ -30,6 +30,21 @@ export const DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip";
 export const DOCKER_UNCOMPRESSED_LAYER = "application/vnd.docker.image.rootfs.diff.tar";
 export const DOCKER_FOREIGN_LAYER = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip";
 
+/** The OCI twin of each Docker type. */
+const ociEquivalents = new Map([
+  [DOCKER_MANIFEST, OCI_IMAGE_MANIFEST],
+  [DOCKER_MANIFEST_LIST, OCI_IMAGE_INDEX],
+  [DOCKER_IMAGE_CONFIG, OCI_IMAGE_CONFIG],
+  [DOCKER_LAYER, OCI_LAYER],
+  [DOCKER_UNCOMPRESSED_LAYER, OCI_UNCOMPRESSED_LAYER],
+  [DOCKER_FOREIGN_LAYER, OCI_RESTRICTED_LAYER],
+]);
+
+/** The OCI twin of a Docker media type; other types are returned as they are. */
+export function ociEquivalent(mediaType: string): string {
+  return ociEquivalents.get(mediaType) ?? mediaType;
+}
+
 /** What a client that takes every manifest says in `Accept`, the most wanted first. */
 export const MANIFEST_TYPES: readonly string[] = [
   OCI_IMAGE_MANIFEST,
@@ -79,6 +94,10 @@ export function baseMediaType(header: string): string {
   return (semicolon < 0 ? header : header.slice(0, semicolon)).trim().toLowerCase();
 }
 
-/** RFC 6838, 4.2: what a `mediaType` field must look like. */
-export const mediaTypePattern =
-  "^[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}$";
+const restrictedName = "[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}";
+const mediaTypePattern = new RegExp(`^${restrictedName}/${restrictedName}$`);
+
+/** Whether the text is a media type without parameters: RFC 6838, 4.2. */
+export function isMediaType(text: string): boolean {
+  return mediaTypePattern.test(text);
+}

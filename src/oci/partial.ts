@@ -1,9 +1,10 @@
 /**
- * Answers that need only a part of an image: everything a manifest names, which platform's manifest
- * to take, what a configuration says. The counterpart of go-containerregistry's `v1/partial`.
+ * Answers that need only a part of an image: what a manifest names, its entry in a referrers list,
+ * which platform's manifest to take. The counterpart of go-containerregistry's `v1/partial`:
+ * `Descriptor` is `describe`, `BlobDescriptor` is `findBlob`, `ArtifactType` is `artifactTypeOf`,
+ * `FSLayers` are the digests of `layersOf`, `FindManifests` is `selectPlatform`; configurations and
+ * DiffIDs are in config-file.ts. The raw manifest is always at hand as the bytes that were parsed.
  */
-import { type Static, Type } from "@sinclair/typebox";
-import { Value } from "@sinclair/typebox/value";
 import {
   type Annotations,
   type Descriptor,
@@ -11,7 +12,7 @@ import {
   matchesPlatform,
   type Platform,
 } from "./descriptor.ts";
-import { type Digest, digestOf } from "./digest.ts";
+import { algorithmOf, type Digest, digestOf, encodedOf, isDigest } from "./digest.ts";
 import type { Manifest } from "./manifest.ts";
 
 /** The blobs that a manifest names: its config first, then its layers in order. */
@@ -19,6 +20,16 @@ export function blobsOf(manifest: Manifest): Descriptor[] {
   if (manifest.kind === "image") return [manifest.content.config, ...manifest.content.layers];
   if (manifest.kind === "artifact") return manifest.content.blobs ?? [];
   return [];
+}
+
+/** The layers of an image in order, without its config; the blobs of an artifact. */
+export function layersOf(manifest: Manifest): Descriptor[] {
+  return manifest.kind === "image" ? manifest.content.layers : blobsOf(manifest);
+}
+
+/** The descriptor under which a manifest names a blob, as config or as layer. */
+export function findBlob(manifest: Manifest, digest: Digest): Descriptor | undefined {
+  return blobsOf(manifest).find((descriptor) => descriptor.digest === digest);
 }
 
 /** The manifests that an index names. */
@@ -66,6 +77,15 @@ export function referrerOf(manifest: Manifest, bytes: Uint8Array, digest: Digest
   };
 }
 
+/**
+ * The tag under which clients keep the referrers of `subject` where a registry has no referrers API
+ * (distribution-spec, "Referrers Tag Schema"): `sha256-<64 hex digits>`.
+ */
+export function referrersTag(subject: Digest): string {
+  const tag = `${algorithmOf(subject).slice(0, 32)}-${encodedOf(subject).slice(0, 64)}`;
+  return tag.replace(/[^a-zA-Z0-9._-]/g, "-");
+}
+
 export class NoSuchPlatformError extends Error {
   override readonly name = "NoSuchPlatformError";
   constructor(
@@ -105,61 +125,24 @@ export function selectPlatform(manifests: readonly Descriptor[], wanted: Platfor
   return chosen;
 }
 
-/** The platform that this process runs on, in Go's names. */
+/**
+ * The platform whose content suits this machine, in Go's names. Nobody publishes for macOS: what
+ * runs in containers there is Linux.
+ */
 export function hostPlatform(): Platform {
   const architecture = process.arch === "x64" ? "amd64" : process.arch;
-  const os = process.platform === "win32" ? "windows" : process.platform;
+  const os = process.platform === "win32" ? "windows" : "linux";
   return { os, architecture };
 }
 
-/** The configuration of a container image: image-spec, config.md, the part that people ask for. */
-export const ConfigFile = Type.Object({
-  architecture: Type.Optional(Type.String()),
-  os: Type.Optional(Type.String()),
-  variant: Type.Optional(Type.String()),
-  "os.version": Type.Optional(Type.String()),
-  created: Type.Optional(Type.String()),
-  author: Type.Optional(Type.String()),
-  config: Type.Optional(
-    Type.Object({
-      User: Type.Optional(Type.String()),
-      Env: Type.Optional(Type.Array(Type.String())),
-      Entrypoint: Type.Optional(Type.Union([Type.Array(Type.String()), Type.Null()])),
-      Cmd: Type.Optional(Type.Union([Type.Array(Type.String()), Type.Null()])),
-      WorkingDir: Type.Optional(Type.String()),
-      Labels: Type.Optional(Type.Union([Type.Record(Type.String(), Type.String()), Type.Null()])),
-    }),
-  ),
-  rootfs: Type.Optional(Type.Object({ type: Type.String(), diff_ids: Type.Array(Type.String()) })),
-  history: Type.Optional(
-    Type.Array(
-      Type.Object({
-        created: Type.Optional(Type.String()),
-        created_by: Type.Optional(Type.String()),
-        comment: Type.Optional(Type.String()),
-        empty_layer: Type.Optional(Type.Boolean()),
-      }),
-    ),
-  ),
-});
-export type ConfigFile = Static<typeof ConfigFile>;
-
-/** Reads an image's configuration; undefined when the bytes aren't one. */
-export function parseConfigFile(bytes: Uint8Array): ConfigFile | undefined {
-  try {
-    const json: unknown = JSON.parse(new TextDecoder().decode(bytes));
-    return Value.Check(ConfigFile, json) ? json : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-/** The content that a descriptor carries in itself, where it does and where it matches. */
-export function embeddedData(descriptor: Descriptor): Uint8Array | undefined {
-  if (descriptor.data === undefined) return undefined;
-  const bytes = Uint8Array.from(Buffer.from(descriptor.data, "base64"));
-  const algorithm = descriptor.digest.slice(0, descriptor.digest.indexOf(":"));
-  return bytes.byteLength === descriptor.size && digestOf(bytes, algorithm) === descriptor.digest
+/**
+ * The content that a descriptor carries in itself, where it does, and its algorithm is known, and
+ * size and digest match.
+ */
+export function embeddedData({ data, digest, size }: Descriptor): Uint8Array | undefined {
+  if (data === undefined || !isDigest(digest)) return undefined;
+  const bytes = Uint8Array.from(Buffer.from(data, "base64"));
+  return bytes.byteLength === size && digestOf(bytes, algorithmOf(digest)) === digest
     ? bytes
     : undefined;
 }

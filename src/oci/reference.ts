@@ -1,6 +1,12 @@
 /**
  * References: `registry/repository:tag@digest`, in the grammar of the distribution/reference
- * project with its Docker Hub defaults. The counterpart of go-containerregistry's `name`.
+ * project (0.6) with its Docker Hub defaults. Beyond that grammar, a registry is compared in lower
+ * case and its port is a real one, and a digest's algorithm is one that is known here.
+ *
+ * The counterpart of go-containerregistry's `name`: a `Reference` is its own `Context()`,
+ * `RegistryStr()` and `RepositoryStr()` are its fields, `Identifier()` is `identifierOf`, `Name()` is
+ * `formatReference`; `NewRegistry`, `NewRepository`, `NewTag` and `NewDigest` are `parseRegistry`,
+ * `parseRepository`, `withTag` and `withDigest`.
  */
 import { type Digest, InvalidDigestError, parseDigest } from "./digest.ts";
 
@@ -39,6 +45,9 @@ const tagPattern = /^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$/;
 const registryPattern = new RegExp(
   `^(?:${domainLabel}(?:\\.${domainLabel})*|\\[[a-fA-F0-9:]+\\])(?::[0-9]{1,5})?$`,
 );
+
+const TAG_RULE =
+  'must be 1 to 128 of letters, digits, "_", "." and "-", and start with none of "." and "-"';
 
 /** Longest repository, in characters. */
 export const MAX_REPOSITORY_LENGTH = 255;
@@ -100,6 +109,8 @@ function parse(text: string): Reference {
   }
   let rest = withoutScheme(text);
   if (rest === "") throw fail("it is empty, want [registry/]repository[:tag][@digest]");
+  if (rest.includes("://")) throw fail("want no scheme but oci:// in front of the registry");
+  if (/^[a-f0-9]{64}$/.test(rest)) throw fail("64 hex digits name a digest, not a repository");
 
   let digest: Digest | undefined;
   const at = rest.indexOf("@");
@@ -119,27 +130,24 @@ function parse(text: string): Reference {
   if (colon > rest.lastIndexOf("/")) {
     tag = rest.slice(colon + 1);
     if (!isTag(tag)) {
-      throw fail(
-        `the tag ${JSON.stringify(tag.slice(0, 140))} must be 1 to 128 of letters, digits, "_", "." and "-", and start with none of "." and "-"`,
-      );
+      throw fail(`the tag ${JSON.stringify(tag.slice(0, 140))} ${TAG_RULE}`);
     }
     rest = rest.slice(0, colon);
   }
 
   const { registry, repository } = splitRegistry(rest);
-  if (!isRegistry(registry))
-    throw fail(`the registry ${JSON.stringify(registry)} isn't host[:port]`);
-  if (/^[a-f0-9]{64}$/.test(repository))
-    throw fail("64 hex digits name a digest, not a repository");
+  if (!isRegistry(registry)) {
+    throw fail(`the registry ${JSON.stringify(registry.slice(0, 260))} isn't host[:port]`);
+  }
+  if (repository.length > MAX_REPOSITORY_LENGTH) {
+    throw fail(`the repository is longer than ${MAX_REPOSITORY_LENGTH} characters`);
+  }
   if (!repositoryPattern.test(repository)) {
     throw fail(
       repository !== repository.toLowerCase() && repositoryPattern.test(repository.toLowerCase())
         ? "the repository must be in lower case"
         : `the repository ${JSON.stringify(repository)} must be lower-case letters and digits, separated by ".", "_", "__", "-" or "/"`,
     );
-  }
-  if (repository.length > MAX_REPOSITORY_LENGTH) {
-    throw fail(`the repository is longer than ${MAX_REPOSITORY_LENGTH} characters`);
   }
   return {
     registry: normalizeRegistry(registry),
@@ -153,24 +161,33 @@ function withoutScheme(text: string): string {
   return text.startsWith("oci://") ? text.slice("oci://".length) : text;
 }
 
-/**
- * The first component is a registry when it can't be a Docker Hub user: it has a dot, a port or an
- * upper-case letter, or is `localhost`.
- */
+/** The first component is a registry when it can't be a Docker Hub user. */
 function splitRegistry(name: string): Repository {
   const slash = name.indexOf("/");
   const first = slash < 0 ? "" : name.slice(0, slash);
-  const isHost = /[.:[]/.test(first) || first === "localhost" || first !== first.toLowerCase();
-  const registry = isHost ? first : DEFAULT_REGISTRY;
-  const repository = isHost ? name.slice(slash + 1) : name;
+  const [registry, repository] = isHost(first)
+    ? [first, name.slice(slash + 1)]
+    : [DEFAULT_REGISTRY, name];
   return normalizeRegistry(registry) === DEFAULT_REGISTRY && !repository.includes("/")
     ? { registry, repository: `library/${repository}` }
     : { registry, repository };
 }
 
+/** Whether it has a dot, a port or an upper-case letter, or is `localhost`. */
+function isHost(component: string): boolean {
+  return (
+    /[.:]/.test(component) || component === "localhost" || component !== component.toLowerCase()
+  );
+}
+
+/**
+ * Host names have no case. But a name of one label stays as it is, because in lower case it would
+ * read as a Docker Hub user.
+ */
 function normalizeRegistry(registry: string): string {
   const lower = registry.toLowerCase();
-  return lower === "index.docker.io" ? DEFAULT_REGISTRY : lower;
+  if (lower === "index.docker.io") return DEFAULT_REGISTRY;
+  return isHost(lower) ? lower : registry;
 }
 
 function hasValidPort(registry: string): boolean {
@@ -188,6 +205,21 @@ export function formatReference(reference: Reference): string {
   const tag = reference.tag === undefined ? "" : `:${reference.tag}`;
   const digest = reference.digest === undefined ? "" : `@${reference.digest}`;
   return `${formatRepository(reference)}${tag}${digest}`;
+}
+
+/**
+ * The reference of a tag in a repository.
+ *
+ * @throws {InvalidReferenceError} when `tag` isn't one
+ */
+export function withTag({ registry, repository }: Repository, tag: string): Reference {
+  if (!isTag(tag)) throw new InvalidReferenceError(tag, TAG_RULE);
+  return { registry, repository, tag };
+}
+
+/** The reference of a digest in a repository. */
+export function withDigest({ registry, repository }: Repository, digest: Digest): Reference {
+  return { registry, repository, digest };
 }
 
 /** What goes into a manifest URL: the digest where there is one, else the tag. */

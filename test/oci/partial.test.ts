@@ -1,0 +1,241 @@
+import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
+import { type Descriptor, EMPTY_DESCRIPTOR, type Platform } from "../../src/oci/descriptor.ts";
+import { type Digest, digestOf } from "../../src/oci/digest.ts";
+import { type Manifest, parseManifest } from "../../src/oci/manifest.ts";
+import {
+  OCI_ARTIFACT_MANIFEST,
+  OCI_IMAGE_CONFIG,
+  OCI_IMAGE_INDEX,
+  OCI_IMAGE_MANIFEST,
+  OCI_LAYER,
+} from "../../src/oci/media-types.ts";
+import {
+  annotationsOf,
+  artifactTypeOf,
+  blobsOf,
+  describe as describeContent,
+  descriptorsOf,
+  embeddedData,
+  findBlob,
+  hostPlatform,
+  layersOf,
+  manifestsOf,
+  NoSuchPlatformError,
+  referrerOf,
+  referrersTag,
+  selectPlatform,
+  subjectOf,
+} from "../../src/oci/partial.ts";
+import { isTag } from "../../src/oci/reference.ts";
+
+const descriptor = (content: string, mediaType = OCI_LAYER): Descriptor => ({
+  mediaType,
+  digest: digestOf(content),
+  size: content.length,
+});
+const bytesOf = (json: object) => new TextEncoder().encode(JSON.stringify(json));
+const manifestOf = (json: object): Manifest => parseManifest(bytesOf(json));
+
+const config = descriptor("{}", OCI_IMAGE_CONFIG);
+const layers = [descriptor("one"), descriptor("two")];
+const subject = descriptor("subject", OCI_IMAGE_MANIFEST);
+const annotations = { "org.opencontainers.image.created": "2025-01-01T00:00:00Z" };
+const imageJson = { schemaVersion: 2, mediaType: OCI_IMAGE_MANIFEST, config, layers };
+const children = [descriptor("a", OCI_IMAGE_MANIFEST), descriptor("b", OCI_IMAGE_INDEX)];
+const indexJson = { schemaVersion: 2, mediaType: OCI_IMAGE_INDEX, manifests: children };
+
+const image = manifestOf(imageJson);
+const index = manifestOf(indexJson);
+const artifact = manifestOf({ mediaType: OCI_ARTIFACT_MANIFEST, blobs: layers });
+const other = manifestOf({ mediaType: "application/vnd.example", subject, annotations, layers });
+
+describe("what a manifest names", () => {
+  test("an image names its config and then its layers", () => {
+    expect(blobsOf(image)).toEqual([config, ...layers]);
+    expect(layersOf(image)).toEqual(layers);
+    expect(manifestsOf(image)).toEqual([]);
+    expect(descriptorsOf(image)).toEqual([config, ...layers]);
+  });
+
+  test("an index names manifests and no blobs", () => {
+    expect(blobsOf(index)).toEqual([]);
+    expect(layersOf(index)).toEqual([]);
+    expect(manifestsOf(index)).toEqual(children);
+    expect(descriptorsOf(index)).toEqual(children);
+  });
+
+  test("a deprecated artifact names its blobs", () => {
+    expect(blobsOf(artifact)).toEqual(layers);
+    expect(layersOf(artifact)).toEqual(layers);
+    expect(blobsOf(manifestOf({ mediaType: OCI_ARTIFACT_MANIFEST }))).toEqual([]);
+  });
+
+  test("what nobody can read names nothing", () => {
+    expect(descriptorsOf(other)).toEqual([]);
+    expect(subjectOf(other)).toBeUndefined();
+    expect(annotationsOf(other)).toBeUndefined();
+    expect(artifactTypeOf(other)).toBeUndefined();
+  });
+
+  test("a blob is found by its digest, as config or as layer", () => {
+    expect(findBlob(image, digestOf("{}"))).toEqual(config);
+    expect(findBlob(image, digestOf("two"))).toEqual(descriptor("two"));
+    expect(findBlob(image, digestOf("three"))).toBeUndefined();
+    expect(findBlob(index, digestOf("a"))).toBeUndefined();
+  });
+});
+
+describe("the entry of a referrers list (distribution-spec, Listing Referrers)", () => {
+  const entryOf = (json: object): Descriptor => {
+    const bytes = bytesOf(json);
+    return referrerOf(parseManifest(bytes), bytes, digestOf(bytes));
+  };
+
+  test("describes the manifest's own bytes", () => {
+    const json = { ...imageJson, subject };
+    const bytes = bytesOf(json);
+    expect(entryOf(json)).toEqual({
+      mediaType: OCI_IMAGE_MANIFEST,
+      digest: digestOf(bytes),
+      size: bytes.byteLength,
+      artifactType: OCI_IMAGE_CONFIG,
+    });
+    expect(subjectOf(manifestOf(json))).toEqual(subject);
+  });
+
+  test("takes the artifact type of the manifest", () => {
+    const artifactType = "application/vnd.example.sbom.v1";
+    for (const json of [imageJson, indexJson, { mediaType: OCI_ARTIFACT_MANIFEST }]) {
+      expect(entryOf({ ...json, artifactType }).artifactType).toBe(artifactType);
+    }
+  });
+
+  test("takes the config's media type for an image whose artifact type is missing or empty", () => {
+    expect(entryOf(imageJson).artifactType).toBe(OCI_IMAGE_CONFIG);
+    expect(entryOf({ ...imageJson, artifactType: "" }).artifactType).toBe(OCI_IMAGE_CONFIG);
+  });
+
+  test("has no artifact type for an index that has none", () => {
+    expect(entryOf(indexJson)).not.toHaveProperty("artifactType");
+    expect(entryOf({ ...indexJson, artifactType: "" })).not.toHaveProperty("artifactType");
+  });
+
+  test("copies the annotations of the manifest, and not those of its config", () => {
+    expect(entryOf({ ...imageJson, annotations }).annotations).toEqual(annotations);
+    expect(entryOf({ ...indexJson, annotations }).annotations).toEqual(annotations);
+    const annotated = { ...imageJson, config: { ...config, annotations } };
+    expect(entryOf(annotated)).not.toHaveProperty("annotations");
+  });
+
+  test("keeps the digest that the manifest is known by", () => {
+    const bytes = bytesOf(imageJson);
+    const sha512 = digestOf(bytes, "sha512");
+    expect(referrerOf(image, bytes, sha512).digest).toBe(sha512);
+  });
+});
+
+test("content is described by its media type, digest and size", () => {
+  const bytes = new TextEncoder().encode("naïve");
+  expect(describeContent("text/plain", bytes)).toEqual({
+    mediaType: "text/plain",
+    digest: digestOf("naïve"),
+    size: 6,
+  });
+});
+
+describe("referrersTag (distribution-spec, Referrers Tag Schema)", () => {
+  const a = (length: number) => "a".repeat(length);
+  test.each([
+    [`sha256:${a(64)}`, `sha256-${a(64)}`],
+    [`sha512:${a(128)}`, `sha512-${a(64)}`],
+    [
+      "test+algorithm+using+algorithm+separators+and+lots+of+characters+to+excercise+overall+truncation:alsoSome=InTheEncodedSectionToShowHyphenReplacementAndLotsAndLotsOfCharactersToExcerciseEncodedTruncation",
+      "test-algorithm-using-algorithm-s-alsoSome-InTheEncodedSectionToShowHyphenReplacementAndLotsAndLot",
+    ],
+  ])("%.40s", (digest, tag) => {
+    expect(referrersTag(digest as Digest)).toBe(tag);
+  });
+
+  test("is a valid tag for any digest", () => {
+    const digests = fc.stringMatching(/^[a-z0-9]+([+._-][a-z0-9]+)*:[a-zA-Z0-9=_-]+$/);
+    fc.assert(
+      fc.property(digests, (digest) => expect(isTag(referrersTag(digest as Digest))).toBe(true)),
+    );
+  });
+});
+
+describe("selectPlatform", () => {
+  const on = (os: string, architecture: string, more: Partial<Platform> = {}): Descriptor => ({
+    ...descriptor(`${os}/${architecture}/${JSON.stringify(more)}`, OCI_IMAGE_MANIFEST),
+    platform: { os, architecture, ...more },
+  });
+  const amd64 = on("linux", "amd64");
+  const arm64 = on("linux", "arm64", { variant: "v8" });
+  const armv6 = on("linux", "arm", { variant: "v6" });
+  const armv7 = on("linux", "arm", { variant: "v7" });
+  const attestation = on("unknown", "unknown");
+  const wanted: Platform = { os: "linux", architecture: "arm64" };
+
+  test("takes the manifest for the platform that is wanted", () => {
+    expect(selectPlatform([amd64, arm64, armv7], wanted)).toBe(arm64);
+    expect(
+      selectPlatform([armv6, armv7], { os: "linux", architecture: "arm", variant: "v7" }),
+    ).toBe(armv7);
+  });
+
+  test("takes the first of several that match", () => {
+    expect(selectPlatform([amd64, armv6, armv7], { os: "linux", architecture: "arm" })).toBe(armv6);
+  });
+
+  test("takes the only one whatever its platform", () => {
+    expect(selectPlatform([amd64], wanted)).toBe(amd64);
+    const bare = descriptor("bare", OCI_IMAGE_MANIFEST);
+    expect(selectPlatform([bare], wanted)).toBe(bare);
+  });
+
+  test("doesn't count attestations", () => {
+    expect(selectPlatform([attestation, amd64, attestation], wanted)).toBe(amd64);
+    const marked = {
+      ...arm64,
+      annotations: { "vnd.docker.reference.type": "attestation-manifest" },
+    };
+    expect(selectPlatform([marked, amd64], wanted)).toBe(amd64);
+    expect(() => selectPlatform([attestation], wanted)).toThrow(NoSuchPlatformError);
+  });
+
+  test("names what is wanted and what there is when nothing matches", () => {
+    expect(() => selectPlatform([amd64, armv7, attestation], wanted)).toThrow(
+      "no manifest for platform linux/arm64 in the index, which has linux/amd64, linux/arm/v7",
+    );
+    expect(() => selectPlatform([], wanted)).toThrow("the index, which has none");
+  });
+
+  test("names what has no platform by its digest", () => {
+    const bare = descriptor("bare", OCI_IMAGE_MANIFEST);
+    expect(() => selectPlatform([bare, amd64], wanted)).toThrow(`${bare.digest}, linux/amd64`);
+  });
+});
+
+test("the host's platform is one that images are published for", () => {
+  expect(["linux", "windows"]).toContain(hostPlatform().os);
+  expect(["amd64", "arm64"]).toContain(hostPlatform().architecture);
+});
+
+describe("embeddedData", () => {
+  test("is the content that a descriptor carries", () => {
+    expect(embeddedData(EMPTY_DESCRIPTOR)).toEqual(new TextEncoder().encode("{}"));
+  });
+
+  test("is none where it is missing, cut, forged or not base64", () => {
+    expect(embeddedData(descriptor("{}"))).toBeUndefined();
+    expect(embeddedData({ ...EMPTY_DESCRIPTOR, size: 3 })).toBeUndefined();
+    expect(embeddedData({ ...EMPTY_DESCRIPTOR, data: "e30" + "e30=" })).toBeUndefined();
+    expect(embeddedData({ ...EMPTY_DESCRIPTOR, data: "W10=" })).toBeUndefined();
+    expect(embeddedData({ ...EMPTY_DESCRIPTOR, data: "%%%" })).toBeUndefined();
+  });
+
+  test("is none where the digest can't be verified", () => {
+    expect(embeddedData({ ...EMPTY_DESCRIPTOR, digest: "blake3:00" as Digest })).toBeUndefined();
+  });
+});
