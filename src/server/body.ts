@@ -11,10 +11,12 @@ import type { Exchange } from "./exchange.ts";
 export async function* bodyChunks(exchange: Exchange): AsyncGenerator<Uint8Array> {
   const { body } = exchange.request;
   if (body === null) return;
-  const reader = body.getReader();
+  // Iterating the stream itself gives chunks of some 400 KB, a reader's read() ones of 64 KB: with
+  // the latter, the hops to the thread that writes cost more than the writing.
+  const chunks = body[Symbol.asyncIterator]();
   try {
     while (true) {
-      const { done, value } = await reader.read().catch((error) => {
+      const { done, value } = await chunks.next().catch((error) => {
         throw new BrokenBodyError("the connection broke in the middle of the body", {
           cause: error,
         });
@@ -25,7 +27,7 @@ export async function* bodyChunks(exchange: Exchange): AsyncGenerator<Uint8Array
     }
   } finally {
     // Whoever stops early doesn't want the rest.
-    reader.cancel().catch(() => {});
+    chunks.return?.().catch(() => {});
   }
 }
 

@@ -71,11 +71,14 @@ function parsePath(path: string): Route | RouteProblem {
   return { problem: "not-found" };
 }
 
-/** The path's segments without percent-encoding; an encoded slash stays in its segment. */
+/**
+ * The path's segments without percent-encoding. A slash that was encoded stays so: it separates
+ * nothing, and no name, tag or digest has one.
+ */
 function decode(path: string): string[] | undefined {
   if (!path.includes("%")) return path.split("/");
   try {
-    return path.split("/").map(decodeURIComponent);
+    return path.split("/").map((segment) => decodeURIComponent(segment).replaceAll("/", "%2F"));
   } catch {
     return undefined;
   }

@@ -1,4 +1,6 @@
+import { lookup } from "node:dns/promises";
 import { readFile } from "node:fs/promises";
+import { createSecureContext } from "node:tls";
 import { errorCode } from "../lib/durable.ts";
 import { Failure } from "../lib/failure.ts";
 import { MAX_MANIFEST_SIZE } from "../oci/manifest.ts";
@@ -58,10 +60,8 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     onRequest: options.onRequest,
     onUnexpected,
   });
-  const certificates = tls && {
-    cert: await readPem(tls.cert, "TLS certificate"),
-    key: await readPem(tls.key, "TLS key"),
-  };
+  const certificates = tls && (await readCertificates(tls));
+  await checkHost(host);
   try {
     app.listen({
       hostname: host,
@@ -92,16 +92,51 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   };
 }
 
+/** @throws {Failure} `usage` when they can't be read, aren't PEM, or don't belong together */
+async function readCertificates(paths: { cert: string; key: string }) {
+  const cert = await readPem(paths.cert, "TLS certificate");
+  const key = await readPem(paths.key, "TLS key");
+  try {
+    createSecureContext({ cert, key });
+  } catch (error) {
+    throw new Failure(
+      "usage",
+      `can't use the TLS certificate ${JSON.stringify(paths.cert)} with the key ${JSON.stringify(paths.key)}: ${messageOf(error)}`,
+      { cause: error },
+    );
+  }
+  return { cert, key };
+}
+
 async function readPem(path: string, what: string): Promise<string> {
   try {
     return await readFile(path, "utf8");
   } catch (error) {
     throw new Failure(
       "usage",
-      `can't read the ${what} ${JSON.stringify(path)}: ${error instanceof Error ? error.message : error}`,
+      `can't read the ${what} ${JSON.stringify(path)}: ${messageOf(error)}`,
+      {
+        cause: error,
+      },
+    );
+  }
+}
+
+/** Bun says of a host that can't be resolved that its port is in use. */
+async function checkHost(host: string): Promise<void> {
+  try {
+    await lookup(host);
+  } catch (error) {
+    throw new Failure(
+      "usage",
+      `can't listen on ${JSON.stringify(host)}: no such host; give an address of this machine to --addr`,
       { cause: error },
     );
   }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 function listenMessage(error: unknown, host: string, port: number): string {
@@ -112,6 +147,6 @@ function listenMessage(error: unknown, host: string, port: number): string {
     case "EACCES":
       return `can't listen on ${address}: ports below 1024 need privileges; choose another with --addr`;
     default:
-      return `can't listen on ${address}: ${error instanceof Error ? error.message : error}`;
+      return `can't listen on ${address}: ${messageOf(error)}`;
   }
 }

@@ -38,12 +38,14 @@ export async function listReferrers(
 ): Promise<Response> {
   const subject = parseDigest(digestText);
   const artifactType = query.get("artifactType");
+  // A plus that the client didn't encode reads as a space, which media types hardly have.
+  const types = [artifactType, artifactType?.replaceAll(" ", "+")];
   const last = query.get("last") ?? "";
   const all = await store.listReferrers(repository, subject);
   const wanted = all.filter(
     (descriptor) =>
       descriptor.digest > last &&
-      (artifactType === null || descriptor.artifactType === artifactType),
+      (artifactType === null || types.includes(descriptor.artifactType)),
   );
   const { manifests, more } = firstPage(wanted);
   const headers: Record<string, string> = { "content-type": OCI_IMAGE_INDEX };

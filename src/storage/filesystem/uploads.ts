@@ -18,7 +18,7 @@ import {
   rm,
   stat,
 } from "node:fs/promises";
-import { errorCode, isMissing, writeFully } from "../../lib/durable.ts";
+import { errorCode, isMissing } from "../../lib/durable.ts";
 import { KeyedLock } from "../../lib/lock.ts";
 import {
   algorithmOf,
@@ -32,6 +32,7 @@ import type { AppendOptions, BlobContent, UploadManager, UploadStatus } from "..
 import type { FilesystemBlobs } from "./blobs.ts";
 import type { Layout } from "./layout.ts";
 import { writeLink } from "./links.ts";
+import { LostDataError, UploadFile } from "./upload-file.ts";
 
 /** What this process knows of a session. */
 interface Session {
@@ -102,7 +103,7 @@ export class FilesystemUploads implements UploadManager {
     const { session, generation } = await this.enter(repository, id, digest);
     const isCurrent = () => session.generation === generation;
     const start = session.offset;
-    const handle = await open(`${directory}/data`, "r+");
+    const file = await UploadFile.open(`${directory}/data`);
     try {
       if (offset !== undefined && offset !== start) throw new UploadOffsetError(id, start, offset);
       for await (const chunk of body) {
@@ -110,26 +111,44 @@ export class FilesystemUploads implements UploadManager {
         if (length !== undefined && session.offset + chunk.byteLength - start > length) {
           throw wrongLength(length);
         }
-        session.writing = write(session, handle, chunk);
+        session.writing = this.write(id, session, file, chunk);
         await session.writing;
       }
+      await file.settle();
       if (!isCurrent() || !(await this.isWriter(directory))) throw fenced(id);
       if (length !== undefined && session.offset - start !== length) throw wrongLength(length);
       return { id, offset: session.offset };
     } catch (error) {
       if (isCurrent() && error instanceof StorageError && error.code === "SIZE_INVALID") {
-        await handle.truncate(start);
+        await file.handle.truncate(start);
         this.sessions.delete(id);
       }
+      if (error instanceof LostDataError) await this.forget(repository, id);
       throw error;
     } finally {
       // A session that a newer request has taken over isn't this one's to tidy up.
       if (isCurrent()) {
-        Object.assign(session, identityOf(await handle.stat()), { active: false });
+        Object.assign(session, identityOf(await file.handle.stat()), { active: false });
         await this.release(directory);
       }
-      await handle.close();
+      await file.close();
     }
+  }
+
+  private async write(
+    id: string,
+    session: Session,
+    file: UploadFile,
+    chunk: Uint8Array,
+  ): Promise<void> {
+    try {
+      await file.write(chunk, session.offset, session.hasher);
+    } catch (error) {
+      // The hash may be ahead of the file now: whoever goes on computes it again.
+      this.sessions.delete(id);
+      throw error;
+    }
+    session.offset += chunk.byteLength;
   }
 
   async completeUpload(repository: string, id: string, digest: Digest): Promise<BlobContent> {
@@ -288,13 +307,6 @@ export class FilesystemUploads implements UploadManager {
       return;
     }
   }
-}
-
-/** Hashing while the kernel takes the bytes measured best; see docs/architecture.md. */
-async function write(session: Session, handle: FileHandle, chunk: Uint8Array): Promise<void> {
-  session.hasher.update(chunk);
-  await writeFully(handle, chunk, session.offset);
-  session.offset += chunk.byteLength;
 }
 
 async function hashFile(handle: FileHandle, algorithm: string): Promise<Hasher> {
