@@ -1,0 +1,107 @@
+/** Answers a registry's challenges: the link of the chain that knows credentials. */
+import { type Challenge, parseChallenges } from "./challenge.ts";
+import type { Credentials } from "./credentials.ts";
+import { type Access, type Answer, discard, type HttpRequest, type Send } from "./http.ts";
+import { basicAuthorization, bearerAuthorization, type Tokens } from "./token.ts";
+
+/** With a token that turned out stale or too narrow, the third attempt is the one that counts. */
+const MAX_ATTEMPTS = 3;
+
+/** More than any registry asks for. */
+const MAX_SCOPES = 8;
+
+/**
+ * Sends requests that have an `access` with the authorization that their host wants. The first
+ * challenge of a host is remembered, so that later requests come prepared. An answer of 401 that is
+ * returned is final.
+ */
+export function authenticating(send: Send, credentials: Credentials, tokens: Tokens): Send {
+  const challenges = new Map<string, Challenge>();
+  /** The scopes to ask for where a registry wanted other ones than we thought. */
+  const widened = new Map<string, Access>();
+
+  return async (request) => {
+    const { access, url } = request;
+    if (!access) return send(request);
+    const key = [url.origin, ...access.scopes].join(" ");
+    let wanted = widened.get(key) ?? access;
+    let authorization = await authorize(request, wanted, challenges.get(url.origin));
+    for (let count = 1; ; count++) {
+      const answer = await send(withAuthorization(request, authorization));
+      // What a redirect leads to is no place for our credentials.
+      const isChallenge = answer.status === 401 && answer.url.origin === url.origin;
+      if (!isChallenge || count === MAX_ATTEMPTS) return answer;
+      const challenge = choose(answer);
+      if (!challenge) return answer;
+      challenges.set(url.origin, challenge);
+      const scopes = joinScopes(wanted.scopes, challenge);
+      if (scopes.length > wanted.scopes.length) {
+        wanted = { ...wanted, scopes };
+        widened.set(key, wanted);
+      }
+      const refused = authorization;
+      authorization = await authorize(request, wanted, challenge, refused);
+      if (authorization === undefined || authorization === refused) return answer;
+      await discard(answer);
+    }
+  };
+
+  async function authorize(
+    { url, signal }: HttpRequest,
+    access: Access,
+    challenge: Challenge | undefined,
+    refused?: string,
+  ): Promise<string | undefined> {
+    if (!challenge) return undefined;
+    const { credential } = await credentials.find(access);
+    if (challenge.scheme === "basic") {
+      return credential?.kind === "basic" ? basicAuthorization(credential) : undefined;
+    }
+    if (credential?.kind === "bearer") return bearerAuthorization(credential.token);
+    const request = {
+      from: url,
+      challenge,
+      access,
+      credential,
+      advice: () => credentials.explain(access),
+    };
+    return bearerAuthorization(await tokens.get(request, tokenOf(refused), signal));
+  }
+}
+
+function withAuthorization(request: HttpRequest, authorization: string | undefined): HttpRequest {
+  if (authorization === undefined) return request;
+  return { ...request, headers: { ...request.headers, authorization } };
+}
+
+/** Bearer where it is offered, as the narrower power; else Basic. */
+function choose(answer: Answer): Challenge | undefined {
+  const challenges = parseChallenges(answer.headers.get("www-authenticate"));
+  return (
+    challenges.find(({ scheme, parameters }) => scheme === "bearer" && parameters.has("realm")) ??
+    challenges.find(({ scheme }) => scheme === "basic")
+  );
+}
+
+/** Our own scopes first, as some token servers read only the first; then what they don't cover. */
+function joinScopes(own: readonly string[], challenge: Challenge): string[] {
+  const asked = challenge.parameters.get("scope")?.split(" ").filter(Boolean) ?? [];
+  const further = asked.filter((scope) => !own.some((mine) => covers(mine, scope)));
+  return [...own, ...new Set(further)].slice(0, Math.max(MAX_SCOPES, own.length));
+}
+
+/** `repository:a/b:pull,push` covers `repository:a/b:push`. */
+function covers(mine: string, asked: string): boolean {
+  const [subject, actions] = splitScope(mine);
+  const [askedSubject, askedActions] = splitScope(asked);
+  return subject === askedSubject && askedActions.every((action) => actions.includes(action));
+}
+
+function splitScope(scope: string): [subject: string, actions: string[]] {
+  const colon = scope.lastIndexOf(":");
+  return [scope.slice(0, colon), scope.slice(colon + 1).split(",")];
+}
+
+function tokenOf(authorization: string | undefined): string | undefined {
+  return authorization?.startsWith("Bearer ") ? authorization.slice("Bearer ".length) : undefined;
+}

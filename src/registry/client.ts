@@ -1,0 +1,150 @@
+/** The registry client: what can be done at a registry, an operation a method. */
+import { Failure } from "../lib/failure.ts";
+import { KeyedLock } from "../lib/lock.ts";
+import type { Descriptor } from "../oci/descriptor.ts";
+import type { Digest } from "../oci/digest.ts";
+import { referrerOf, subjectOf } from "../oci/partial.ts";
+import { formatRepository, type Reference, type Repository } from "../oci/reference.ts";
+import { deleteBlob, type OpenBlobOptions, openBlob, statBlob } from "./blobs.ts";
+import { type ListOptions, listRepositories, listTags } from "./listing.ts";
+import {
+  getManifest,
+  type RemoteManifest,
+  removeManifest,
+  resolveManifest,
+  storeManifest,
+} from "./manifests.ts";
+import type { ClientOptions } from "./options.ts";
+import { forgetReferrer, listReferrers, recordReferrer } from "./referrers.ts";
+import { Transport } from "./transport.ts";
+import { type BlobBody, type PushBlobOptions, type PushedBlob, pushBlob } from "./uploads.ts";
+
+export type { OpenBlobOptions } from "./blobs.ts";
+export type { ListOptions } from "./listing.ts";
+export type { RemoteManifest } from "./manifests.ts";
+export type { ClientEvent, ClientOptions, HostList } from "./options.ts";
+export type { BlobBody, PushBlobOptions, PushedBlob } from "./uploads.ts";
+
+/**
+ * A client for any number of registries. It holds their tokens and what it learnt of them, so that
+ * one client a process is right. Every method throws {@link Failure}: `not-found`, `unauthorized`,
+ * `network` after retries, `content` for what is malformed, hostile or not what its digest says,
+ * `usage` for what a registry refuses to do.
+ */
+export class RegistryClient {
+  readonly #transport: Transport;
+  /** Lists of referrers that are changed by reading and writing them back. */
+  readonly #lists = new KeyedLock();
+
+  /** @throws {Failure} `usage`: options that make no sense together */
+  constructor(options: ClientOptions = {}) {
+    this.#transport = new Transport(options);
+  }
+
+  /** What the reference names now. */
+  resolve(reference: Reference, signal?: AbortSignal): Promise<Descriptor> {
+    return resolveManifest(this.#transport, reference, signal);
+  }
+
+  /** The manifest, verified; up to 4 MiB. */
+  getManifest(reference: Reference, signal?: AbortSignal): Promise<RemoteManifest> {
+    return getManifest(this.#transport, reference, signal);
+  }
+
+  /**
+   * Pushes a manifest to the reference's tag, else to its digest, and returns its digest. Where the
+   * registry doesn't list referrers by itself, the subject's list is kept up.
+   */
+  async putManifest(reference: Reference, bytes: Uint8Array, mediaType: string): Promise<Digest> {
+    const stored = await storeManifest(this.#transport, reference, bytes, mediaType);
+    const subject = subjectOf(stored.manifest)?.digest;
+    if (subject !== undefined && !stored.isSubjectProcessed) {
+      const referrer = referrerOf(stored.manifest, bytes, stored.digest);
+      await this.#lists.run(listKey(reference, subject), () =>
+        recordReferrer(this.#transport, reference, subject, referrer),
+      );
+    }
+    return stored.digest;
+  }
+
+  /** Deletes what the reference's digest names, with its tags; without a digest only the tag. */
+  async deleteManifest(reference: Reference): Promise<void> {
+    const { digest } = reference;
+    const subject = digest && (await this.#subjectOf(reference));
+    await removeManifest(this.#transport, reference);
+    if (digest === undefined || subject === undefined) return;
+    await this.#lists.run(listKey(reference, subject), () =>
+      forgetReferrer(this.#transport, reference, subject, digest),
+    );
+  }
+
+  /** The size of a blob in bytes; undefined when it is absent. */
+  async statBlob(repository: Repository, digest: Digest): Promise<number | undefined> {
+    const stored = await statBlob(this.#transport, repository, digest);
+    if (stored === "absent") return undefined;
+    if (stored !== "unknown") return stored;
+    throw new Failure(
+      "content",
+      `can't tell the size of blob ${digest}: "${formatRepository(repository)}" has it, but doesn't say`,
+    );
+  }
+
+  /**
+   * The bytes of a blob, or those from `offset` up to and without `end`. All of it is verified while
+   * it streams: the stream errors before its end when size or digest differ. Of a part only the
+   * length is. A connection that breaks errors the stream with `network`.
+   */
+  openBlob(
+    repository: Repository,
+    descriptor: Pick<Descriptor, "digest" | "size">,
+    options?: OpenBlobOptions,
+  ): Promise<ReadableStream<Uint8Array>> {
+    return openBlob(this.#transport, repository, descriptor, options);
+  }
+
+  /** Makes sure that the repository has the blob: found, mounted or uploaded. */
+  pushBlob(
+    repository: Repository,
+    descriptor: Pick<Descriptor, "digest" | "size">,
+    open: () => BlobBody,
+    options?: PushBlobOptions,
+  ): Promise<PushedBlob> {
+    return pushBlob(this.#transport, repository, descriptor, open, options);
+  }
+
+  deleteBlob(repository: Repository, digest: Digest): Promise<void> {
+    return deleteBlob(this.#transport, repository, digest);
+  }
+
+  listTags(repository: Repository, options?: ListOptions): AsyncIterable<string> {
+    return listTags(this.#transport, repository, options);
+  }
+
+  listRepositories(registry: string, options?: ListOptions): AsyncIterable<string> {
+    return listRepositories(this.#transport, registry, options);
+  }
+
+  listReferrers(
+    repository: Repository,
+    digest: Digest,
+    artifactType?: string,
+  ): Promise<Descriptor[]> {
+    return listReferrers(this.#transport, repository, digest, artifactType);
+  }
+
+  /** The subject of a manifest that is about to go. */
+  async #subjectOf(reference: Reference): Promise<Digest | undefined> {
+    try {
+      const { manifest } = await getManifest(this.#transport, reference);
+      return subjectOf(manifest)?.digest;
+    } catch (error) {
+      // What can't be read can still be deleted, and is no referrer.
+      if (error instanceof Failure && error.kind === "content") return undefined;
+      throw error;
+    }
+  }
+}
+
+function listKey(repository: Repository, subject: Digest): string {
+  return `${formatRepository(repository)}@${subject}`;
+}

@@ -1,0 +1,124 @@
+/** Requests and answers, as the links of the transport chain pass them on. */
+import { Failure } from "../lib/failure.ts";
+
+/** On whose behalf a request is made: what a token has to allow. */
+export interface Access {
+  readonly registry: string;
+  /** Credentials may differ between the repositories of one registry. */
+  readonly repository?: string;
+  /** `repository:user/model:pull`: distribution, "Token Scope Documentation". */
+  readonly scopes: readonly string[];
+}
+
+export type RequestBody =
+  | Uint8Array<ArrayBuffer>
+  /** Exactly `size` bytes; opened anew for each attempt. */
+  | { readonly size: number; open(): ReadableStream<Uint8Array> };
+
+export interface HttpRequest {
+  readonly method: "GET" | "HEAD" | "POST" | "PUT" | "DELETE";
+  readonly url: URL;
+  /** Names in lower case. */
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: RequestBody;
+  readonly signal?: AbortSignal | undefined;
+  /** Without it no credentials are sent. */
+  readonly access?: Access;
+  /**
+   * Most bytes of a successful answer's body. It is then read before the answer is returned, so that
+   * a retry mends a body that breaks off.
+   */
+  readonly bodyLimit?: number;
+  /** False for what the caller repeats by other means. @default true */
+  readonly retry?: boolean;
+  /** Milliseconds until the answer begins, from when the body was sent. @default 30_000 */
+  readonly answerTimeout?: number;
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: Headers;
+  /** The URL that answered: after redirects not the one that was asked. */
+  readonly url: URL;
+  readonly body: ReadableStream<Uint8Array> | null;
+}
+
+/** One link of the chain, or the chain from there on. */
+export type Send = (request: HttpRequest) => Promise<Answer>;
+
+/**
+ * The whole body, of at most `limit` bytes; undefined where it is longer, and then no more of it is
+ * read.
+ */
+export async function readBody(
+  answer: Answer,
+  limit: number,
+): Promise<Uint8Array<ArrayBuffer> | undefined> {
+  if (!answer.body) return new Uint8Array();
+  if (Number(answer.headers.get("content-length") ?? 0) > limit) {
+    await answer.body.cancel();
+    return undefined;
+  }
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  // Leaving the loop cancels the stream.
+  for await (const chunk of answer.body) {
+    length += chunk.byteLength;
+    if (length > limit) return undefined;
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
+
+/** Bodies that nobody wants are read up to here, so that their connection can be used again. */
+const DISCARD_LIMIT = 64 * 1024;
+
+/** Milliseconds that this may take: a host might send a byte now and then for ever. */
+const DISCARD_TIME = 1000;
+
+/** Lets go of an answer whose body isn't wanted. */
+export async function discard(answer: Answer): Promise<void> {
+  const reader = answer.body?.getReader();
+  if (!reader) return;
+  const leave = () => void reader.cancel().catch(() => {});
+  const timer = setTimeout(leave, DISCARD_TIME);
+  try {
+    for (let length = 0; length <= DISCARD_LIMIT; ) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      length += value.byteLength;
+    }
+    leave();
+  } catch {
+    // It broke off, which is as good as its end.
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/**
+ * `answer` with its body in memory.
+ *
+ * @throws {Failure} `content`: it has more than `limit` bytes
+ */
+export async function bufferBody(answer: Answer, limit: number): Promise<Answer> {
+  const bytes = await readBody(answer, limit);
+  if (!bytes) {
+    throw new Failure("content", `${answer.url.host} sent more than the ${limit} bytes allowed`);
+  }
+  return { ...answer, body: new Blob([bytes]).stream() };
+}
+
+/** The JSON object in a body that was buffered. @throws {Failure} `content`: it is none */
+export async function readJsonObject(answer: Answer): Promise<Record<string, unknown>> {
+  let json: unknown;
+  try {
+    json = await new Response(answer.body).json();
+  } catch {
+    // Falls through to the same complaint as JSON of another kind.
+  }
+  if (typeof json !== "object" || json === null || Array.isArray(json)) {
+    throw new Failure("content", `${answer.url.host} answered with something else than JSON`);
+  }
+  return json as Record<string, unknown>;
+}

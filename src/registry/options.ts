@@ -1,0 +1,50 @@
+/** What a registry client can be told. */
+
+/** `true` for every host, or a list of `host` (on any port) and `host:port`. */
+export type HostList = boolean | readonly string[];
+
+export interface ClientOptions {
+  /** Hosts to speak plain HTTP with. Loopback hosts always are. @default false */
+  readonly plainHttp?: HostList;
+  /** Hosts whose certificates are taken unseen. @default false */
+  readonly insecureSkipTlsVerify?: HostList;
+  /** A PEM file of certificate authorities to trust beside the usual ones. */
+  readonly caFile?: string;
+  /** Used for `credentialRegistry` alone, before any configuration file. */
+  readonly username?: string;
+  readonly password?: string;
+  /** The registry (`host[:port]`) that `username` and `password` are meant for. */
+  readonly credentialRegistry?: string;
+  /** Where configuration files are looked up. @default process.env */
+  readonly env?: Readonly<Record<string, string | undefined>>;
+  /** Milliseconds until a host that has never answered is given up. @default 30_000 */
+  readonly connectTimeout?: number;
+  /** Milliseconds without any progress, retries included, until an operation fails. @default 300_000 */
+  readonly stallTimeout?: number;
+  /** Hears what happens on the way: retries and the registry's warnings. */
+  readonly onEvent?: (event: ClientEvent) => void;
+}
+
+export type ClientEvent =
+  | {
+      readonly type: "retry";
+      readonly host: string;
+      /** The attempt that failed, counted from 1. */
+      readonly attempt: number;
+      /** Milliseconds until the next one. */
+      readonly delay: number;
+      readonly reason: string;
+    }
+  | {
+      /** A `Warning` header: distribution-spec, "Warnings". Each text once. */
+      readonly type: "warning";
+      readonly host: string;
+      readonly message: string;
+    };
+
+/** Whether `list` covers `host`, a `host[:port]`. An entry without a port covers every port. */
+export function coversHost(list: HostList | undefined, host: string): boolean {
+  if (list === undefined || typeof list === "boolean") return list === true;
+  const name = host.replace(/:\d+$/, "");
+  return list.some((entry) => entry.toLowerCase() === host || entry.toLowerCase() === name);
+}

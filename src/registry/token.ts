@@ -1,0 +1,170 @@
+/** Bearer tokens: distribution, "Token Authentication" and "OAuth2 Token Authentication". */
+import { untilAborted } from "../lib/abort.ts";
+import { Failure } from "../lib/failure.ts";
+import type { Credential } from "./auth-file.ts";
+import type { Challenge } from "./challenge.ts";
+import { failureOf } from "./errors.ts";
+import { isLoopback } from "./host.ts";
+import { type Access, type Answer, type HttpRequest, readJsonObject, type Send } from "./http.ts";
+import { coversHost, type HostList } from "./options.ts";
+import { resolveTarget } from "./target.ts";
+
+/** What a token is asked for. */
+export interface TokenRequest {
+  /** The URL that was challenged. */
+  readonly from: URL;
+  readonly challenge: Challenge;
+  readonly access: Access;
+  readonly credential?: Credential | undefined;
+  /** Says what to do when the token server refuses. */
+  readonly advice: () => Promise<string>;
+}
+
+export interface TokenOptions {
+  /** Retries and follows redirects, and adds no credentials. */
+  readonly send: Send;
+  readonly plainHttp?: HostList | undefined;
+}
+
+interface Token {
+  readonly value: string;
+  /** `performance.now()` from which on another one is fetched. */
+  readonly renewAt: number;
+}
+
+const MAX_TOKEN_BODY = 64 * 1024;
+/** What a missing `expires_in` means, and the least that the specification lets servers grant. */
+const DEFAULT_LIFETIME = 60;
+const MAX_LIFETIME = 24 * 60 * 60;
+
+/** The tokens of one client: fetched once for all who wait, kept until shortly before they expire. */
+export class Tokens {
+  readonly #options: TokenOptions;
+  readonly #tokens = new Map<string, Promise<Token>>();
+
+  constructor(options: TokenOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * A token for what `request` asks for. `refused` is one that the registry didn't accept: it isn't
+   * given again.
+   *
+   * @throws {Failure} `unauthorized`: the token server refuses; `content`: what it or the registry
+   *   sent can't be used; `network`
+   */
+  async get(request: TokenRequest, refused?: string, signal?: AbortSignal): Promise<string> {
+    const key = keyOf(request);
+    for (;;) {
+      const pending = this.#tokens.get(key);
+      if (!pending) break;
+      const token = await untilAborted(pending, signal);
+      if (token.value !== refused && performance.now() < token.renewAt) return token.value;
+      // Another waiter may have begun to renew it meanwhile.
+      if (this.#tokens.get(key) === pending) this.#tokens.delete(key);
+    }
+    const fetching = this.#fetch(request);
+    this.#tokens.set(key, fetching);
+    fetching.catch(() => {
+      if (this.#tokens.get(key) === fetching) this.#tokens.delete(key);
+    });
+    return (await untilAborted(fetching, signal)).value;
+  }
+
+  async #fetch(request: TokenRequest): Promise<Token> {
+    const sent = performance.now();
+    const what = `can't get a token for ${request.access.registry}`;
+    const answer = await this.#options.send(this.#tokenRequest(request));
+    if (answer.status !== 200) {
+      const failure = await failureOf(what, answer, request.advice);
+      // Token servers say 400 for credentials that they don't like, too.
+      throw failure.kind === "network" ? failure : new Failure("unauthorized", failure.message);
+    }
+    return readToken(answer, what, sent);
+  }
+
+  #tokenRequest({ from, challenge, access, credential }: TokenRequest): HttpRequest {
+    const realm = challenge.parameters.get("realm") ?? "";
+    if (!URL.canParse(realm)) {
+      throw new Failure("content", `${from.host} names no URL where it gives out tokens`);
+    }
+    const url = resolveTarget("token realm", realm, from, this.#options.plainHttp);
+    const secret = credential?.kind === "bearer" ? undefined : credential;
+    if (secret && url.protocol === "http:" && !this.#mayBePlain(url)) {
+      throw new Failure(
+        "unauthorized",
+        `${from.host} wants the credentials sent to ${url.host} unencrypted; allow it with --plain-http ${url.host}`,
+      );
+    }
+    const service = challenge.parameters.get("service");
+    const common = { url, bodyLimit: MAX_TOKEN_BODY };
+
+    if (secret?.kind === "identity") {
+      const form = new URLSearchParams({
+        grant_type: "refresh_token",
+        ...(service !== undefined && { service }),
+        client_id: "ocireg",
+        scope: access.scopes.join(" "),
+        refresh_token: secret.token,
+      });
+      return {
+        ...common,
+        method: "POST",
+        headers: { "content-type": "application/x-www-form-urlencoded" },
+        body: new TextEncoder().encode(form.toString()),
+      };
+    }
+    if (service !== undefined) url.searchParams.set("service", service);
+    for (const scope of access.scopes) url.searchParams.append("scope", scope);
+    return {
+      ...common,
+      method: "GET",
+      ...(secret && { headers: { authorization: basicAuthorization(secret) } }),
+    };
+  }
+
+  #mayBePlain(url: URL): boolean {
+    return isLoopback(url.hostname) || coversHost(this.#options.plainHttp, url.host);
+  }
+}
+
+/** Whatever of this differs may be answered with another token. */
+function keyOf({ from, challenge, access }: TokenRequest): string {
+  const { parameters } = challenge;
+  return JSON.stringify([
+    from.origin,
+    parameters.get("realm"),
+    parameters.get("service"),
+    access.repository,
+    ...access.scopes,
+  ]);
+}
+
+async function readToken(answer: Answer, what: string, sent: number): Promise<Token> {
+  const json = await readJsonObject(answer);
+  const value = [json["token"], json["access_token"]].find((field) => field);
+  if (!isTokenText(value)) {
+    throw new Failure("content", `${what}: ${answer.url.host} sent no token that can be used`);
+  }
+  const granted = Number(json["expires_in"]);
+  const lifetime = granted > 0 ? Math.min(granted, MAX_LIFETIME) : DEFAULT_LIFETIME;
+  // Time for a request to get there, even where tokens live for a minute.
+  const margin = Math.min(30, lifetime / 4);
+  return { value, renewAt: sent + (lifetime - margin) * 1000 };
+}
+
+/** Whether `value` fits into a header as it is: it might carry a line break of its own. */
+function isTokenText(value: unknown): value is string {
+  return typeof value === "string" && /^[\x21-\x7e]+$/.test(value);
+}
+
+/** @throws {Failure} `usage`: the token has characters that no token has */
+export function bearerAuthorization(token: string): string {
+  if (!isTokenText(token)) throw new Failure("usage", "the registry token in use isn't one");
+  return `Bearer ${token}`;
+}
+
+export function basicAuthorization(credential: Credential & { kind: "basic" }): string {
+  const text = `${credential.username}:${credential.password}`;
+  return `Basic ${Buffer.from(text, "utf8").toString("base64")}`;
+}

@@ -1,0 +1,139 @@
+/** The chain from an operation to the wire: authenticate -> retry -> redirects -> connection. */
+import { readFile } from "node:fs/promises";
+import { getCACertificates } from "node:tls";
+import { Failure } from "../lib/failure.ts";
+import { authenticating } from "./authentication.ts";
+import { createConnection, REQUEST_STALL_TIMEOUT } from "./connection.ts";
+import { ConnectionError } from "./connection-error.ts";
+import { Credentials } from "./credentials.ts";
+import { failureOf, printable } from "./errors.ts";
+import { type Host, resolveHost } from "./host.ts";
+import type { Answer, HttpRequest, Send } from "./http.ts";
+import { type ClientEvent, type ClientOptions, coversHost } from "./options.ts";
+import { followRedirects } from "./redirects.ts";
+import { type Outcome, retrying } from "./retry.ts";
+import { resolveTarget, type TargetSource } from "./target.ts";
+import { Tokens } from "./token.ts";
+
+const CONNECT_TIMEOUT = 30_000;
+const STALL_TIMEOUT = 300_000;
+/** Texts of warnings that are remembered, so that each is told once. */
+const MAX_WARNINGS = 100;
+
+/** A request on behalf of a repository, and what to call it when it fails. */
+export interface Operation extends HttpRequest {
+  /** `can't get manifest "host/repository:tag"` */
+  readonly what: string;
+}
+
+export class Transport {
+  /** Milliseconds without any progress until an operation fails. */
+  readonly stallTimeout: number;
+  readonly #options: ClientOptions;
+  readonly #credentials: Credentials;
+  readonly #send: Send;
+  readonly #warnings = new Set<string>();
+  #withAuthorities: Promise<Bun.TLSOptions> | undefined;
+  readonly #trusting: Bun.TLSOptions = { rejectUnauthorized: false };
+
+  constructor(options: ClientOptions) {
+    this.#options = options;
+    this.stallTimeout = options.stallTimeout ?? STALL_TIMEOUT;
+    this.#credentials = new Credentials(options);
+    const { plainHttp, onEvent } = options;
+    const connection = createConnection({
+      tls: (url) => this.#tls(url),
+      stallTimeout: Math.min(this.stallTimeout, REQUEST_STALL_TIMEOUT),
+    });
+    const send = retrying(followRedirects(connection, plainHttp), {
+      connectTimeout: options.connectTimeout ?? CONNECT_TIMEOUT,
+      stallTimeout: this.stallTimeout,
+      onEvent,
+    });
+    this.#send = authenticating(send, this.#credentials, new Tokens({ send, plainHttp }));
+  }
+
+  /** The host to ask for content of `registry`. @throws {Failure} `usage`: not a registry */
+  host(registry: string): Host {
+    return resolveHost(registry, this.#options.plainHttp);
+  }
+
+  /** Where `location`, sent by `from`, leads. @throws {Failure} `content`: where we don't go */
+  target(source: TargetSource, location: string, from: URL): URL {
+    return resolveTarget(source, location, from, this.#options.plainHttp);
+  }
+
+  tell(event: ClientEvent): void {
+    this.#options.onEvent?.(event);
+  }
+
+  /**
+   * Makes the request and returns the answer if its status is one of `expected`.
+   *
+   * @throws {Failure} for any other answer, and when there is none
+   */
+  async request(operation: Operation, ...expected: readonly number[]): Promise<Answer> {
+    const outcome = await this.attempt(operation);
+    if (outcome instanceof ConnectionError || !expected.includes(outcome.status)) {
+      throw await this.failure(operation, outcome);
+    }
+    return outcome;
+  }
+
+  /** Makes the request and returns how it ended, whatever that is. */
+  async attempt(operation: HttpRequest): Promise<Outcome> {
+    try {
+      const answer = await this.#send(operation);
+      this.#passWarnings(answer);
+      return answer;
+    } catch (error) {
+      if (error instanceof ConnectionError) return error;
+      throw error;
+    }
+  }
+
+  /** The failure that `outcome` means for `operation`. */
+  failure({ what, access, url }: Operation, outcome: Outcome): Promise<Failure> {
+    // Credentials play no part at a host that we were redirected to.
+    const isOurs = outcome.url.origin === url.origin;
+    const advice = access && isOurs ? () => this.#credentials.explain(access) : undefined;
+    return failureOf(what, outcome, advice);
+  }
+
+  #passWarnings(answer: Answer): void {
+    const header = answer.headers.get("warning");
+    if (!header) return;
+    for (const [, text = ""] of header.matchAll(/299 - "((?:[^"\\]|\\.){1,1000})"/g)) {
+      const message = printable(text.replace(/\\(.)/g, "$1"), 500);
+      const key = `${answer.url.host} ${message}`;
+      if (this.#warnings.has(key) || this.#warnings.size >= MAX_WARNINGS) continue;
+      this.#warnings.add(key);
+      this.tell({ type: "warning", host: answer.url.host, message });
+    }
+  }
+
+  async #tls(url: URL): Promise<Bun.TLSOptions | undefined> {
+    if (url.protocol !== "https:") return undefined;
+    if (coversHost(this.#options.insecureSkipTlsVerify, url.host)) return this.#trusting;
+    if (this.#options.caFile === undefined) return undefined;
+    this.#withAuthorities ??= readAuthorities(this.#options.caFile);
+    return this.#withAuthorities;
+  }
+}
+
+/** `ca` replaces the usual authorities: so they are named again. */
+async function readAuthorities(path: string): Promise<Bun.TLSOptions> {
+  let pem: string;
+  try {
+    pem = await readFile(path, "utf8");
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    throw new Failure("usage", `can't read the CA file ${JSON.stringify(path)}: ${code}`, {
+      cause,
+    });
+  }
+  if (!pem.includes("-----BEGIN CERTIFICATE-----")) {
+    throw new Failure("usage", `the CA file ${JSON.stringify(path)} has no certificate in PEM`);
+  }
+  return { ca: [...getCACertificates("default"), pem] };
+}

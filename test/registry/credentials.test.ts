@@ -1,0 +1,118 @@
+import { describe, expect, test } from "bun:test";
+import { mkdirSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { Failure } from "../../src/lib/failure.ts";
+import { Credentials } from "../../src/registry/credentials.ts";
+import { temporaryDirectory } from "../support/temp.ts";
+import { failureOf } from "./fixtures.ts";
+
+const access = { registry: "a.example", repository: "team/model", scopes: [] };
+
+async function writeAuth(path: string, content: unknown): Promise<string> {
+  mkdirSync(dirname(path), { recursive: true });
+  await Bun.write(path, JSON.stringify(content));
+  return path;
+}
+
+function login(username: string) {
+  return { auths: { "a.example": { auth: Buffer.from(`${username}:p`).toString("base64") } } };
+}
+
+async function userIn(env: Record<string, string>): Promise<string | undefined> {
+  const { credential } = await new Credentials({ env }).find(access);
+  return credential?.kind === "basic" ? credential.username : undefined;
+}
+
+describe("Credentials", () => {
+  test("asks the sources in order, and goes on where one has nothing for the registry", async () => {
+    const home = temporaryDirectory();
+    const root = temporaryDirectory();
+    const env: Record<string, string> = { HOME: home };
+    expect(await userIn(env)).toBeUndefined();
+
+    await writeAuth(join(home, ".config/containers/auth.json"), login("containers"));
+    expect(await userIn(env)).toBe("containers");
+
+    env["XDG_RUNTIME_DIR"] = join(root, "runtime");
+    await writeAuth(join(root, "runtime/containers/auth.json"), login("runtime"));
+    expect(await userIn(env)).toBe("runtime");
+
+    await writeAuth(join(home, ".docker/config.json"), login("docker"));
+    expect(await userIn(env)).toBe("docker");
+
+    env["DOCKER_CONFIG"] = join(root, "docker");
+    expect(await userIn(env)).toBe("runtime");
+    await writeAuth(join(root, "docker/config.json"), login("docker-config"));
+    expect(await userIn(env)).toBe("docker-config");
+
+    env["REGISTRY_AUTH_FILE"] = await writeAuth(join(root, "auth.json"), login("named"));
+    expect(await userIn(env)).toBe("named");
+
+    env["DOCKER_AUTH_CONFIG"] = JSON.stringify(login("inline"));
+    expect(await userIn(env)).toBe("inline");
+
+    env["DOCKER_AUTH_CONFIG"] = JSON.stringify({ auths: { "b.example": { auth: "dTpw" } } });
+    expect(await userIn(env)).toBe("named");
+  });
+
+  test("uses a given user name for its registry alone", async () => {
+    const credentials = new Credentials({
+      env: { DOCKER_AUTH_CONFIG: JSON.stringify(login("inline")) },
+      username: "me",
+      password: "p",
+      credentialRegistry: "b.example",
+    });
+    const named = await credentials.find({ ...access, registry: "b.example" });
+    expect(named.credential).toEqual({ kind: "basic", username: "me", password: "p" });
+    const other = await credentials.find(access);
+    expect(other.credential).toEqual({ kind: "basic", username: "inline", password: "p" });
+    expect(
+      (await credentials.find({ ...access, registry: "c.example" })).credential,
+    ).toBeUndefined();
+  });
+
+  test("wants user name, password and registry together", () => {
+    expect(() => new Credentials({ username: "me" })).toThrow(Failure);
+    expect(() => new Credentials({ password: "p" })).toThrow(Failure);
+    expect(() => new Credentials({ username: "me", password: "p" })).toThrow(Failure);
+  });
+
+  test("explains by name which helper keeps the credentials, and that it isn't asked", async () => {
+    const root = temporaryDirectory();
+    await writeAuth(join(root, "config.json"), { credsStore: "desktop" });
+    const credentials = new Credentials({ env: { HOME: root, DOCKER_CONFIG: root } });
+    const text = await credentials.explain(access);
+    expect(text).toContain('"docker-credential-desktop"');
+    expect(text).toContain("aren't supported yet");
+    expect(text).toContain(join(root, "config.json"));
+  });
+
+  test("prefers credentials of a later file to a helper", async () => {
+    const root = temporaryDirectory();
+    await writeAuth(join(root, "config.json"), { credsStore: "desktop" });
+    const env = { DOCKER_CONFIG: root, HOME: root, XDG_RUNTIME_DIR: root };
+    await writeAuth(join(root, "containers/auth.json"), login("podman"));
+    expect(await userIn(env)).toBe("podman");
+  });
+
+  test("names the source that a registry refuses, without its secret", async () => {
+    const env = { HOME: temporaryDirectory(), DOCKER_AUTH_CONFIG: JSON.stringify(login("me")) };
+    const text = await new Credentials({ env }).explain(access);
+    expect(text).toContain("DOCKER_AUTH_CONFIG");
+    expect(text).not.toContain(Buffer.from("me:p").toString("base64"));
+  });
+
+  test("says which file it can't read", async () => {
+    const root = temporaryDirectory();
+    await Bun.write(join(root, "config.json"), "{");
+    const broken = new Credentials({ env: { HOME: root, DOCKER_CONFIG: root } });
+    const failure = await failureOf(broken.find(access));
+    expect(failure.kind).toBe("usage");
+    expect(failure.message).toContain(join(root, "config.json"));
+
+    const directory = temporaryDirectory();
+    mkdirSync(join(directory, "config.json"));
+    const unreadable = new Credentials({ env: { HOME: directory, DOCKER_CONFIG: directory } });
+    expect((await failureOf(unreadable.find(access))).message).toContain("EISDIR");
+  });
+});
