@@ -1,0 +1,175 @@
+/**
+ * The Docker AI format, `application/vnd.docker.ai.*`, v0.1 and v0.2: a layer is one file as it is,
+ * or a plain tar of configuration files.
+ */
+import { Failure } from "../lib/failure.ts";
+import type { Descriptor } from "../oci/descriptor.ts";
+import { encodedOf } from "../oci/digest.ts";
+import type { Manifest } from "../oci/manifest.ts";
+import type { FormatReader } from "./plan.ts";
+import { annotatedPath, type PlannedFile, type Target } from "./planned-file.ts";
+
+const PREFIX = "application/vnd.docker.ai.";
+export const DOCKER_CONFIG_V01 = "application/vnd.docker.ai.model.config.v0.1+json";
+export const DOCKER_CONFIG_V02 = "application/vnd.docker.ai.model.config.v0.2+json";
+export const DOCKER_SAFETENSORS = "application/vnd.docker.ai.safetensors";
+export const DOCKER_GGUF = "application/vnd.docker.ai.gguf.v3";
+export const DOCKER_MMPROJ = "application/vnd.docker.ai.mmproj";
+export const DOCKER_CHAT_TEMPLATE = "application/vnd.docker.ai.chat.template.jinja";
+export const DOCKER_LICENSE = "application/vnd.docker.ai.license";
+export const DOCKER_CONFIG_TAR = "application/vnd.docker.ai.vllm.config.tar";
+export const DOCKER_DIRECTORY_TAR = "application/vnd.docker.ai.dir.tar";
+
+export const docker: FormatReader = {
+  format: "docker",
+  usesConfig: true,
+  recognises(manifest: Manifest): boolean {
+    if (manifest.kind !== "image") return false;
+    const { config, layers } = manifest.content;
+    return (
+      config.mediaType === DOCKER_CONFIG_V01 ||
+      config.mediaType === DOCKER_CONFIG_V02 ||
+      layers.some((layer) => layer.mediaType.startsWith(PREFIX))
+    );
+  },
+  plan(layers, config) {
+    checkDiffIds(layers, config);
+    const isDirectory = layers.some((layer) => layer.mediaType === DOCKER_SAFETENSORS);
+    const named = {
+      safetensors: isNamed(layers, DOCKER_SAFETENSORS),
+      gguf: isNamed(layers, DOCKER_GGUF) || count(layers, DOCKER_GGUF) === 1,
+    };
+    const warnings: string[] = [];
+    const files: PlannedFile[] = [];
+    let weights = 0;
+    let licenses = 0;
+    for (const descriptor of layers) {
+      const add = (target: Target, layerName?: string) =>
+        files.push({ descriptor, target, ...(layerName && { layerName }) });
+      const addFile = (fallback: string) =>
+        add({ kind: "file", path: annotatedPath(descriptor) ?? fallback });
+      switch (descriptor.mediaType) {
+        case DOCKER_SAFETENSORS: {
+          const name = `${String(weights++).padStart(4, "0")}_${encodedOf(descriptor.digest)}.safetensors`;
+          const path = named.safetensors ? annotatedPath(descriptor) : undefined;
+          add(path ? { kind: "file", path } : { kind: "shard", encoding: "safetensors" }, name);
+          break;
+        }
+        case DOCKER_GGUF:
+          if (named.gguf) addFile("model.gguf");
+          else add({ kind: "shard", encoding: "gguf" });
+          break;
+        case DOCKER_MMPROJ:
+        case `${DOCKER_GGUF}.mmproj`:
+          addFile("model.mmproj");
+          break;
+        case `${DOCKER_GGUF}.lora`:
+          addFile("adapter.gguf");
+          break;
+        case DOCKER_CHAT_TEMPLATE:
+          addFile(isDirectory ? "chat_template.jinja" : "template.jinja");
+          break;
+        case DOCKER_LICENSE:
+          licenses++;
+          addFile(licenses === 1 ? "LICENSE" : `LICENSE-${licenses}`);
+          break;
+        case `${PREFIX}dduf`:
+          addFile("model.dduf");
+          break;
+        case DOCKER_CONFIG_TAR:
+          add({ kind: "archive", role: "config" });
+          break;
+        case DOCKER_DIRECTORY_TAR:
+          add({ kind: "archive", role: "content" });
+          break;
+        default: {
+          // `model.file` and whatever comes later: a file if it has a name.
+          const path = annotatedPath(descriptor);
+          if (path !== undefined) add({ kind: "file", path });
+          else {
+            warnings.push(
+              `left out the layer ${descriptor.digest}: a ${descriptor.mediaType} without a name`,
+            );
+          }
+        }
+      }
+    }
+    if (files.filter(({ target }) => isConfigArchive(target)).length > 1) {
+      throw new Failure("content", `the manifest has several layers of type ${DOCKER_CONFIG_TAR}`);
+    }
+    return { files, warnings };
+  },
+};
+
+function isConfigArchive(target: Target): boolean {
+  return target.kind === "archive" && target.role === "config";
+}
+
+function count(layers: readonly Descriptor[], mediaType: string): number {
+  return layers.filter((layer) => layer.mediaType === mediaType).length;
+}
+
+/** Whether every layer of a type has a name: a part of the names says nothing about the rest. */
+function isNamed(layers: readonly Descriptor[], mediaType: string): boolean {
+  return layers.every(
+    (layer) => layer.mediaType !== mediaType || annotatedPath(layer) !== undefined,
+  );
+}
+
+/** Layers are never compressed, so that a config which lists them must list their digests. */
+function checkDiffIds(layers: readonly Descriptor[], config: Uint8Array | undefined): void {
+  const rootfs = asObject(parseConfig(config)["rootfs"]);
+  const diffIds: unknown = rootfs["diff_ids"];
+  if (!Array.isArray(diffIds) || diffIds.length !== layers.length) return;
+  const index = layers.findIndex((layer, i) => layer.digest !== diffIds[i]);
+  if (index >= 0) {
+    throw new Failure(
+      "content",
+      `the config of the artifact says that its layer ${index} is ${JSON.stringify(String(diffIds[index]).slice(0, 200))}, its manifest says ${layers[index]?.digest}`,
+    );
+  }
+}
+
+/** What the config of a Docker AI artifact says about the model, as the packer wrote it. */
+export interface DockerDescription {
+  readonly format?: string;
+  readonly architecture?: string;
+  readonly parameters?: string;
+  readonly quantization?: string;
+  readonly size?: string;
+  /** Tokens. */
+  readonly contextSize?: number;
+  /** RFC 3339. */
+  readonly created?: string;
+}
+
+/** Reads the fields that are there and of the right type; a config that isn't JSON has none. */
+export function describeDockerConfig(config: Uint8Array): DockerDescription {
+  const json = parseConfig(config);
+  const model = asObject(json["config"]);
+  const descriptor = asObject(json["descriptor"]);
+  const text = (key: string, value: unknown) =>
+    typeof value === "string" && value !== "" ? { [key]: value } : {};
+  const contextSize = model["context_size"];
+  return {
+    ...text("format", model["format"]),
+    ...text("architecture", model["architecture"]),
+    ...text("parameters", model["parameters"]),
+    ...text("quantization", model["quantization"]),
+    ...text("size", model["size"]),
+    ...(typeof contextSize === "number" && { contextSize }),
+    ...text("created", descriptor["created"] ?? descriptor["createdAt"]),
+  };
+}
+
+function parseConfig(config: Uint8Array | undefined): Record<string, unknown> {
+  try {
+    return config ? asObject(JSON.parse(new TextDecoder().decode(config))) : {};
+  } catch {
+    return {};
+  }
+}
+
+function asObject(value: unknown): Record<string, unknown> {
+  return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
+}

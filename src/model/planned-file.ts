@@ -1,0 +1,97 @@
+/** What one layer of an artifact becomes on disk. */
+import { Failure } from "../lib/failure.ts";
+import type { Descriptor } from "../oci/descriptor.ts";
+import { checkedFilePath, PathSet } from "./path.ts";
+
+/** Where the content of a layer goes. Paths are relative to the model's root, and checked. */
+export type Target =
+  /** The layer is this file. */
+  | { readonly kind: "file"; readonly path: string }
+  /** The layer is a weight file, and only the headers of all of them tell its name. */
+  | { readonly kind: "shard"; readonly encoding: "safetensors" | "gguf" }
+  /** The layer is a tar archive to unpack in the root. */
+  | { readonly kind: "archive"; readonly role: "config" | "content" };
+
+export interface PlannedFile {
+  readonly descriptor: Descriptor;
+  readonly target: Target;
+  /** The name of a weight layer in the `layers/` of a view. */
+  readonly layerName?: string;
+}
+
+/**
+ * The path that a layer's annotations give it, undefined when they give none: ModelPack's file path
+ * first, then the name in its file metadata, then the title.
+ *
+ * @throws {Failure} `content` when the path could lead outside
+ */
+export function annotatedPath(descriptor: Descriptor): string | undefined {
+  const { annotations = {} } = descriptor;
+  const text =
+    annotations["org.cncf.model.filepath"] ??
+    annotations["org.cnai.model.filepath"] ??
+    metadataName(annotations) ??
+    annotations["org.opencontainers.image.title"];
+  return text === undefined ? undefined : checkedFilePath(text, `the layer ${descriptor.digest}`);
+}
+
+function metadataName(annotations: Readonly<Record<string, string>>): string | undefined {
+  for (const vendor of ["cncf", "cnai"]) {
+    for (const suffix of ["+json", ""]) {
+      const text = annotations[`org.${vendor}.model.file.metadata${suffix}`];
+      if (text === undefined) continue;
+      try {
+        const metadata: unknown = JSON.parse(text);
+        if (typeof metadata !== "object" || metadata === null || !("name" in metadata)) continue;
+        if (typeof metadata.name === "string" && metadata.name !== "") return metadata.name;
+      } catch {
+        // Metadata that can't be read names nothing; the title may.
+      }
+    }
+  }
+  return undefined;
+}
+
+/**
+ * The files with each path once: the same content twice under one path is one file.
+ *
+ * @throws {Failure} `content` when two layers want one path, or paths that a file system confuses
+ */
+export function settlePaths(files: readonly PlannedFile[]): PlannedFile[] {
+  const owners = new Map<string, string>();
+  const paths = new PathSet();
+  return files.filter(({ target, descriptor }) => {
+    if (target.kind !== "file") return true;
+    const owner = owners.get(target.path);
+    if (owner === descriptor.digest) return false;
+    if (owner !== undefined) {
+      throw new Failure(
+        "content",
+        `two layers of the manifest want the path ${JSON.stringify(target.path)}: ${owner} and ${descriptor.digest}`,
+      );
+    }
+    owners.set(target.path, descriptor.digest);
+    paths.addFile(target.path, `the layer ${descriptor.digest}`);
+    return true;
+  });
+}
+
+/**
+ * Whether a set of names is all the weights of a Hugging Face model: beside them, a
+ * `consolidated.safetensors` is a second copy that would make loaders choose another format.
+ */
+export function isCompleteModel(names: readonly string[]): boolean {
+  if (names.includes("model.safetensors")) return true;
+  const shards = names.flatMap((name) => {
+    const match = /^model-(\d{5})-of-(\d{5})\.safetensors$/.exec(name);
+    return match ? [{ number: Number(match[1]), count: Number(match[2]) }] : [];
+  });
+  const count = shards[0]?.count ?? 0;
+  const numbers = new Set(shards.filter((s) => s.count === count).map((s) => s.number));
+  return count > 0 && numbers.size === count;
+}
+
+/** Whether a name is that of weights in Mistral's own format, at any depth. */
+export function isConsolidated(path: string): boolean {
+  return /(?:^|\/)consolidated[^/]*\.safetensors$/.test(path);
+}

@@ -1,0 +1,85 @@
+/** `oci_metadata.json`: what a view or an output directory holds. */
+import { randomBytes } from "node:crypto";
+import { readFile, stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { type Static, Type } from "@sinclair/typebox";
+import { TypeCompiler } from "@sinclair/typebox/compiler";
+import { isMissing, writeFileDurably } from "../lib/durable.ts";
+import { checkedFilePath } from "../model/path.ts";
+import type { PlannedFile } from "../model/planned-file.ts";
+import { DigestText } from "../oci/descriptor.ts";
+
+const Schema = Type.Object({
+  /** Of the manifest. */
+  digest: DigestText,
+  mediaType: Type.String(),
+  /** Any text: a later version of this program may know more formats, over the same cache. */
+  format: Type.String(),
+  /** Whether all layers of the manifest are here; false after `--include` and `--exclude`. */
+  complete: Type.Boolean(),
+  /** The layers that are here. */
+  layers: Type.Array(DigestText),
+  /** The files of the model; sizes in bytes. */
+  files: Type.Array(
+    Type.Object({ path: Type.String(), size: Type.Integer({ minimum: 0 }), digest: DigestText }),
+  ),
+});
+export type ModelRecord = Static<typeof Schema>;
+
+const checker = TypeCompiler.Compile(Schema);
+
+export const RECORD_NAME = "oci_metadata.json";
+
+/** The record at `path`; undefined when there is none that can be read. */
+export async function readRecord(path: string): Promise<ModelRecord | undefined> {
+  let text: string;
+  try {
+    text = await readFile(path, "utf8");
+  } catch (error) {
+    if (isMissing(error)) return undefined;
+    throw error;
+  }
+  try {
+    const json: unknown = JSON.parse(text);
+    if (!checker.Check(json)) return undefined;
+    for (const file of json.files) checkedFilePath(file.path, RECORD_NAME);
+    return json;
+  } catch {
+    return undefined;
+  }
+}
+
+export async function writeRecord(path: string, record: ModelRecord): Promise<void> {
+  const temporary = join(dirname(path), `.${RECORD_NAME}.${randomBytes(8).toString("hex")}`);
+  await writeFileDurably(path, `${JSON.stringify(record, null, 2)}\n`, temporary);
+}
+
+/** Whether every file of a record is in `directory`, with its size. */
+export async function isIntact(record: ModelRecord, directory: string): Promise<boolean> {
+  for (const { path, size } of record.files) {
+    if ((await sizeOf(join(directory, path))) !== size) return false;
+  }
+  return true;
+}
+
+/** Whether all `files` of a plan are in a record: by path, or by digest where that names no path. */
+export function covers(
+  { layers, files: present }: Pick<ModelRecord, "layers" | "files">,
+  files: readonly PlannedFile[],
+): boolean {
+  const digests = new Set(layers);
+  const paths = new Set(present.map(({ path }) => path));
+  return files.every(({ descriptor, target }) =>
+    target.kind === "file" ? paths.has(target.path) : digests.has(descriptor.digest),
+  );
+}
+
+/** Bytes of a file, undefined when it is missing. */
+export async function sizeOf(path: string): Promise<number | undefined> {
+  try {
+    return (await stat(path)).size;
+  } catch (error) {
+    if (isMissing(error)) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,123 @@
+/**
+ * Looks at the blocks of a tar stream before the tar library does, and refuses what that would read
+ * in silence as something else: it takes every type that it doesn't know, such as GNU's sparse
+ * files, for a plain file, skips a size that it can't read, and buffers 8 MiB of metadata.
+ */
+import { Failure } from "../lib/failure.ts";
+
+const BLOCK = 512;
+/** Bytes of a PAX header or a long GNU name. */
+const MAX_METADATA = 1024 * 1024;
+
+/** Types whose entries have no data, whatever their size field says. */
+const bodyless = new Set(["1", "2", "3", "4", "5", "6"]);
+const files = new Set(["0", "\0", "7"]);
+const metadata = new Set(["x", "g", "L", "K"]);
+
+/** Passes a tar archive on unchanged. The stream fails with a `content` failure at what it refuses. */
+export function guardTar(source: string): TransformStream<Uint8Array, Uint8Array> {
+  const guard = new Guard(source);
+  return new TransformStream({
+    transform(chunk, controller) {
+      guard.check(chunk);
+      controller.enqueue(chunk);
+    },
+  });
+}
+
+class Guard {
+  private readonly block = new Uint8Array(BLOCK);
+  /** Bytes of the header block that have come. */
+  private filled = 0;
+  /** Bytes until the next header block. */
+  private skip = 0;
+  /** The content of a PAX header that is coming. */
+  private pax: { readonly bytes: Uint8Array; filled: number } | undefined;
+  /** The size that a PAX header gives the next entry. */
+  private nextSize: number | undefined;
+  private ended = false;
+
+  constructor(private readonly source: string) {}
+
+  check(chunk: Uint8Array): void {
+    let at = 0;
+    while (at < chunk.byteLength && !this.ended) {
+      if (this.skip > 0) {
+        const length = Math.min(this.skip, chunk.byteLength - at);
+        this.collectPax(chunk.subarray(at, at + length));
+        this.skip -= length;
+        at += length;
+      } else {
+        const length = Math.min(BLOCK - this.filled, chunk.byteLength - at);
+        this.block.set(chunk.subarray(at, at + length), this.filled);
+        this.filled += length;
+        at += length;
+        if (this.filled === BLOCK) {
+          this.filled = 0;
+          this.readHeader();
+        }
+      }
+    }
+  }
+
+  private readHeader(): void {
+    const { block } = this;
+    if (block.every((byte) => byte === 0)) {
+      this.ended = true;
+      return;
+    }
+    const type = String.fromCharCode(block[156] ?? 0);
+    if (metadata.has(type)) {
+      const size = this.sizeField();
+      if (size > MAX_METADATA) throw this.refused(`it has ${size} bytes of metadata at one entry`);
+      if (type === "x" || type === "g") this.pax = { bytes: new Uint8Array(size), filled: 0 };
+      this.skip = padded(size);
+      return;
+    }
+    if (!files.has(type) && !bodyless.has(type)) {
+      throw this.refused(`it has an entry of the unsupported type ${JSON.stringify(type)}`);
+    }
+    this.skip = bodyless.has(type) ? 0 : padded(this.nextSize ?? this.sizeField());
+    this.nextSize = undefined;
+  }
+
+  private collectPax(bytes: Uint8Array): void {
+    if (!this.pax) return;
+    const { bytes: collected, filled } = this.pax;
+    const part = bytes.subarray(0, collected.byteLength - filled);
+    collected.set(part, filled);
+    this.pax.filled += part.byteLength;
+    if (this.pax.filled < collected.byteLength) return;
+    this.pax = undefined;
+    const text = new TextDecoder().decode(collected);
+    if (/(?:^|\n)\d+ GNU\.sparse\./.test(text)) throw this.refused("it has a sparse file");
+    for (const [, size = ""] of text.matchAll(/(?:^|\n)\d+ size=([^\n]*)/g)) {
+      if (!/^\d{1,16}$/.test(size)) throw this.refused("it has an entry with an invalid size");
+      this.nextSize = Number(size);
+    }
+  }
+
+  /** Octal digits, or base 256 when the first bit is set. */
+  private sizeField(): number {
+    const field = this.block.subarray(124, 136);
+    let size = 0;
+    if ((field[0] ?? 0) & 0x80) {
+      for (const byte of [(field[0] ?? 0) & 0x7f, ...field.subarray(1)]) size = size * 256 + byte;
+    } else {
+      const digits = String.fromCharCode(...field)
+        .replace(/[\0 ]+$/, "")
+        .trimStart();
+      size = /^[0-7]*$/.test(digits) ? Number.parseInt(digits || "0", 8) : Number.NaN;
+    }
+    if (!Number.isSafeInteger(size)) throw this.refused("it has an entry with an invalid size");
+    return size;
+  }
+
+  private refused(reason: string): Failure {
+    return new Failure("content", `refused the archive ${this.source}: ${reason}`);
+  }
+}
+
+function padded(size: number): number {
+  return Math.ceil(size / BLOCK) * BLOCK;
+}

@@ -1,0 +1,180 @@
+/**
+ * Views: what the cache shows for one manifest.
+ *
+ * ```
+ * views/sha256-<hex>/
+ *   manifest.json                 the exact bytes
+ *   oci_metadata.json             what is here, see record.ts
+ *   layers/0000_<hex>.safetensors the weight layers in their order
+ *   config/                       the unpacked configuration archive
+ *   model/                        the directory that an inference engine opens
+ * ```
+ *
+ * A view appears whole, by a rename. Later it may grow, when a pull includes more files; a file that
+ * is there stays as it is, because an engine may have it open.
+ */
+import { lstat, mkdir, rename, rm, unlink } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { makeDirectory, syncDirectory, writeFileDurably } from "../lib/durable.ts";
+import type { Plan } from "../model/plan.ts";
+import type { PlannedFile } from "../model/planned-file.ts";
+import { algorithmOf, type Digest, encodedOf } from "../oci/digest.ts";
+import type { Artifact } from "./artifact.ts";
+import { type ModelFile, prepareModel, syncTree } from "./assemble.ts";
+import { matches } from "./blobs.ts";
+import type { Cache } from "./cache.ts";
+import { withLease } from "./lease.ts";
+import { linkFile } from "./link.ts";
+import {
+  covers,
+  isIntact,
+  type ModelRecord,
+  RECORD_NAME,
+  readRecord,
+  sizeOf,
+  writeRecord,
+} from "./record.ts";
+
+/** The directory of a view that an engine opens. */
+export function modelPath(cache: Cache, digest: Digest): string {
+  return join(cache.viewPath(digest), "model");
+}
+
+/** The record of a view whose files are all there; undefined when there is no such view. */
+export async function readView(cache: Cache, digest: Digest): Promise<ModelRecord | undefined> {
+  const record = await readRecord(recordPath(cache.viewPath(digest)));
+  return record && (await isIntact(record, modelPath(cache, digest))) ? record : undefined;
+}
+
+/**
+ * Makes the view of an artifact, or makes it grow, so that it has all `files`, whose blobs are in
+ * the cache. Only one process does at a time.
+ *
+ * @throws {Failure} `content` when archives or headers are hostile; then there is no new view
+ */
+export async function ensureView(
+  cache: Cache,
+  artifact: Artifact,
+  plan: Plan,
+  files: readonly PlannedFile[],
+  signal?: AbortSignal,
+): Promise<void> {
+  const { digest } = artifact;
+  const isDone = async () => {
+    const record = await readView(cache, digest);
+    return record !== undefined && covers(record, files);
+  };
+  const name = `view-${algorithmOf(digest)}-${encodedOf(digest)}`;
+  await withLease({ directory: cache.blobs.partial, name, isDone, signal }, async (working) => {
+    const staging = `${working}.unpacked`;
+    try {
+      await mkdir(staging);
+      const model = await prepareModel(files, cache.blobs, staging, signal);
+      const view = cache.viewPath(digest);
+      const record = describe(artifact, plan, files, model, await readRecord(recordPath(view)));
+      const isNew = (await sizeOf(view)) === undefined;
+      const root = isNew ? working : view;
+      await fill(root, cache, files, model);
+      await syncTree(root);
+      const manifest = join(root, "manifest.json");
+      await writeFileDurably(manifest, artifact.bytes, join(staging, "manifest.json"));
+      await writeRecord(recordPath(root), record);
+      if (!isNew) return;
+      await makeDirectory(dirname(view));
+      await rename(working, view);
+      await syncDirectory(dirname(view));
+    } finally {
+      await rm(staging, { recursive: true, force: true });
+    }
+  });
+}
+
+function recordPath(view: string): string {
+  return join(view, RECORD_NAME);
+}
+
+/** Puts what is missing into a view, or into the working directory that becomes one. */
+async function fill(
+  root: string,
+  cache: Cache,
+  files: readonly PlannedFile[],
+  model: readonly ModelFile[],
+): Promise<void> {
+  for (const directory of ["layers", "config", "model"]) {
+    await mkdir(join(root, directory), { recursive: true });
+  }
+  for (const { layerName, descriptor } of files) {
+    if (layerName === undefined) continue;
+    const source = cache.blobs.path(descriptor.digest);
+    await put(source, descriptor.size, join(root, "layers", layerName), "symlink");
+  }
+  for (const { path, source, size, origin } of model) {
+    const target = join(root, "model", path);
+    await put(source, size, target, origin === "blob" ? "symlink" : "copy");
+    if (origin === "config-archive") await put(source, size, join(root, "config", path), "copy");
+  }
+}
+
+/** A blob can be shown by a symlink; what was unpacked to a temporary place can't. */
+async function put(
+  source: string,
+  size: number,
+  target: string,
+  fallback: "symlink" | "copy",
+): Promise<void> {
+  if ((await sizeOf(target)) === size) return;
+  await rm(target, { force: true });
+  await mkdir(dirname(target), { recursive: true });
+  await linkFile(source, target, fallback);
+}
+
+function describe(
+  { digest, manifest }: Artifact,
+  plan: Plan,
+  files: readonly PlannedFile[],
+  model: readonly ModelFile[],
+  old: ModelRecord | undefined,
+): ModelRecord {
+  const layers = new Set([...(old?.layers ?? []), ...files.map((file) => file.descriptor.digest)]);
+  const entries = new Map((old?.files ?? []).map((file) => [file.path, file]));
+  for (const { path, size, digest } of model) entries.set(path, { path, size, digest });
+  const held = { layers: [...layers], files: [...entries.values()] };
+  return {
+    digest,
+    mediaType: manifest.mediaType,
+    format: plan.format,
+    complete: covers(held, plan.files),
+    ...held,
+  };
+}
+
+/**
+ * Hashes every file of a view, but those that are one file with a blob, which is verified by itself.
+ * Those that aren't what they were are removed, so that {@link ensureView} puts them back.
+ *
+ * @returns the paths that were removed
+ */
+export async function verifyView(
+  cache: Cache,
+  digest: Digest,
+  signal?: AbortSignal,
+): Promise<string[]> {
+  const record = await readRecord(recordPath(cache.viewPath(digest)));
+  const removed: string[] = [];
+  for (const file of record?.files ?? []) {
+    const path = join(modelPath(cache, digest), file.path);
+    if ((await sizeOf(path)) === undefined) continue;
+    if (await isSameFile(path, cache.blobs.path(file.digest))) continue;
+    if (await matches(path, file.digest, signal)) continue;
+    await unlink(path);
+    removed.push(file.path);
+  }
+  return removed;
+}
+
+/** Whether two paths, neither of them a symlink, are one file. */
+async function isSameFile(one: string, other: string): Promise<boolean> {
+  if ((await sizeOf(other)) === undefined) return false;
+  const [a, b] = await Promise.all([lstat(one), lstat(other)]);
+  return a.ino === b.ino && a.dev === b.dev;
+}

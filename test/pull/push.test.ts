@@ -1,0 +1,244 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import {
+  cpSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import {
+  DOCKER_CONFIG_TAR,
+  DOCKER_CONFIG_V01,
+  DOCKER_DIRECTORY_TAR,
+  DOCKER_GGUF,
+  DOCKER_LICENSE,
+  DOCKER_SAFETENSORS,
+} from "../../src/model/docker.ts";
+import { digestOf } from "../../src/oci/digest.ts";
+import type { TransferEvent } from "../../src/pull/events.ts";
+import { inspect } from "../../src/pull/inspect.ts";
+import { pull } from "../../src/pull/pull.ts";
+import { type PushOptions, push } from "../../src/pull/push.ts";
+import { ggufFile } from "../model/fixtures.ts";
+import { makeModel } from "../support/model.ts";
+import { temporaryDirectory } from "../support/temp.ts";
+import { failureOf, startWorld, tree, type World } from "./fixtures.ts";
+
+let world: World;
+beforeAll(async () => {
+  world = await startWorld();
+});
+afterAll(() => world.registry.stop());
+
+const pushFrom = (path: string, name: string, options: Partial<PushOptions> = {}) =>
+  push({
+    path,
+    reference: world.reference(`pushed/${name}:v1`),
+    client: world.client,
+    format: "docker",
+    ...options,
+  });
+
+async function manifestOf(name: string) {
+  const { manifest } = await world.client.getManifest(world.reference(`pushed/${name}:v1`));
+  if (manifest.kind !== "image") throw new Error(`it is an ${manifest.kind}`);
+  return manifest.content;
+}
+
+async function pullBack(name: string): Promise<Record<string, string>> {
+  const reference = world.reference(`pushed/${name}:v1`);
+  const { path } = await pull({ reference, client: world.client, cache: world.newCache() });
+  return tree(path);
+}
+
+describe("pushing a directory", () => {
+  test("makes the layers of the format: shards in order, one config archive, licences", async () => {
+    const model = temporaryDirectory();
+    await makeModel(model, { shards: 2 });
+    const pushed = await pushFrom(model, "layers", { annotations: { "org.example.a": "b" } });
+    expect(pushed.reference).toBe(`${world.registry.host}/pushed/layers@${pushed.digest}`);
+    const { config, layers, annotations, artifactType } = await manifestOf("layers");
+    expect(layers.map(({ mediaType }) => mediaType)).toEqual([
+      DOCKER_SAFETENSORS,
+      DOCKER_SAFETENSORS,
+      DOCKER_CONFIG_TAR,
+      DOCKER_LICENSE,
+    ]);
+    const shard = readFileSync(join(model, "model-00001-of-00002.safetensors"));
+    expect(layers[0]?.digest).toBe(digestOf(shard));
+    expect(annotations).toEqual({ "org.example.a": "b" });
+    expect(artifactType).toBeUndefined();
+    expect(config.mediaType).toBe(DOCKER_CONFIG_V01);
+    const stream = await world.client.openBlob(world.reference("pushed/layers"), config);
+    expect(await new Response(stream).json()).toEqual({
+      config: {
+        format: "safetensors",
+        quantization: "BF16",
+        parameters: "65.54K",
+        architecture: "LlamaForCausalLM",
+        size: expect.stringMatching(/^[\d.]+KiB$/),
+        context_size: 2048,
+      },
+      descriptor: {},
+      rootfs: { type: "rootfs", diff_ids: layers.map(({ digest }) => digest) },
+    });
+  });
+
+  test("and pulling it gives every file back, also of folders and by symlinks", async () => {
+    const files = temporaryDirectory();
+    await makeModel(files, { shards: 2 });
+    mkdirSync(join(files, "1_Pooling/deeper"), { recursive: true });
+    writeFileSync(join(files, "1_Pooling/config.json"), "{}");
+    writeFileSync(join(files, "1_Pooling/deeper/more.txt"), "more");
+    mkdirSync(join(files, "2_Normalize"));
+    writeFileSync(join(files, "2_Normalize/config.json"), "{}");
+    writeFileSync(join(files, `${"long-".repeat(40)}name.json`), "{}");
+    writeFileSync(join(files, `${"ünï".repeat(25)}.txt`), "ü");
+    mkdirSync(join(files, ".cache"));
+    writeFileSync(join(files, ".cache/hidden.json"), "{}");
+    writeFileSync(join(files, ".gitattributes"), "");
+    // As the cache of Hugging Face has it: a directory of symlinks.
+    const snapshot = temporaryDirectory();
+    for (const name of readdirSync(files)) symlinkSync(join(files, name), join(snapshot, name));
+    await pushFrom(snapshot, "everything");
+    rmSync(join(files, ".cache"), { recursive: true });
+    rmSync(join(files, ".gitattributes"));
+    expect(await pullBack("everything")).toEqual(tree(files));
+    const { layers } = await manifestOf("everything");
+    expect(layers.filter(({ mediaType }) => mediaType === DOCKER_DIRECTORY_TAR)).toHaveLength(2);
+  });
+
+  test("makes the same manifest for the same files, whatever their times, modes and order", async () => {
+    const one = temporaryDirectory();
+    await makeModel(one, { shards: 2 });
+    const other = temporaryDirectory();
+    for (const name of readdirSync(one).reverse()) {
+      cpSync(join(one, name), join(other, name));
+      utimesSync(join(other, name), 1, 1);
+    }
+    const first = await pushFrom(one, "same-one");
+    const second = await pushFrom(other, "same-other");
+    expect(second.digest).toBe(first.digest);
+  });
+
+  test("uploads nothing that is there", async () => {
+    const model = temporaryDirectory();
+    await makeModel(model, { shards: 1, seed: 77 });
+    await pushFrom(model, "twice");
+    world.requests.length = 0;
+    await pushFrom(model, "twice");
+    expect(new Set(world.requests)).toEqual(new Set(["HEAD blobs", "PUT manifests"]));
+  });
+
+  test("tells what it sends, and what it leaves out", async () => {
+    const model = temporaryDirectory();
+    await makeModel(model, { shards: 1 });
+    writeFileSync(join(model, "pytorch_model.bin"), "pickle");
+    const events: TransferEvent[] = [];
+    await pushFrom(model, "told", { onEvent: (event) => events.push(event) });
+    expect(events[0]).toEqual({
+      type: "warning",
+      message: expect.stringContaining("pytorch_model.bin"),
+    });
+    expect(events[1]?.type).toBe("start");
+    const last = events.at(-1);
+    if (last?.type !== "done") throw new Error("it isn't done");
+    expect(last.completed).toBe(last.total);
+  });
+
+  test("refuses weights that aren't valid, and pushes nothing", async () => {
+    const model = temporaryDirectory();
+    writeFileSync(join(model, "model.safetensors"), "not weights at all");
+    await failureOf(pushFrom(model, "invalid"), "content");
+    await failureOf(manifestOf("invalid"), "not-found");
+  });
+
+  test("refuses a path that isn't there, or holds no model", async () => {
+    await failureOf(pushFrom(join(temporaryDirectory(), "nowhere"), "nothing"), "usage");
+    await failureOf(pushFrom(temporaryDirectory(), "nothing"), "usage");
+  });
+
+  test("refuses a reference by another digest", async () => {
+    const model = temporaryDirectory();
+    await makeModel(model, { shards: 1 });
+    const { digest } = await pushFrom(model, "by-digest");
+    const at = world.reference("pushed/by-digest");
+    await pushFrom(model, "by-digest", { reference: { ...at, digest } });
+    const other = { ...at, digest: digestOf("another") };
+    await failureOf(pushFrom(model, "by-digest", { reference: other }), "usage");
+  });
+
+  test("ends at folders that lead back to themselves", async () => {
+    const model = temporaryDirectory();
+    await makeModel(model, { shards: 1 });
+    mkdirSync(join(model, "loop"));
+    symlinkSync(model, join(model, "loop", "again"));
+    await pushFrom(model, "loop");
+  });
+});
+
+describe("pushing GGUF", () => {
+  const file = ggufFile(
+    { "general.architecture": "llama", "general.file_type": 2, "llama.context_length": 512 },
+    { t: [256, 4] },
+  );
+
+  test("takes one file, and pulling gives it back under its name", async () => {
+    const path = join(temporaryDirectory(), "tiny-Q4_0.gguf");
+    writeFileSync(path, file);
+    await pushFrom(path, "gguf");
+    expect((await manifestOf("gguf")).layers.map(({ mediaType }) => mediaType)).toEqual([
+      DOCKER_GGUF,
+    ]);
+    expect(await pullBack("gguf")).toEqual({ "tiny-Q4_0.gguf": digestOf(file) });
+  });
+
+  test("takes a directory with a template and a licence", async () => {
+    const model = temporaryDirectory();
+    writeFileSync(join(model, "m.gguf"), file);
+    writeFileSync(join(model, "chat_template.jinja"), "{{ x }}");
+    writeFileSync(join(model, "LICENSE"), "MIT");
+    await pushFrom(model, "gguf-directory");
+    expect(await pullBack("gguf-directory")).toEqual(tree(model));
+  });
+});
+
+describe("inspecting", () => {
+  test("tells what is in an artifact without fetching its layers", async () => {
+    const path = join(temporaryDirectory(), "m.gguf");
+    const bytes = ggufFile({ "general.architecture": "llama" }, { t: [1000] });
+    writeFileSync(path, bytes);
+    const { digest } = await pushFrom(path, "inspected", { annotations: { a: "b" } });
+    world.requests.length = 0;
+    const reference = world.reference("pushed/inspected:v1");
+    expect(await inspect(world.client, reference)).toEqual({
+      reference: `${world.registry.host}/pushed/inspected:v1`,
+      digest,
+      mediaType: "application/vnd.oci.image.manifest.v1+json",
+      format: "docker",
+      size: bytes.byteLength,
+      files: [
+        {
+          path: "m.gguf",
+          kind: "file",
+          mediaType: DOCKER_GGUF,
+          digest: digestOf(bytes),
+          size: bytes.byteLength,
+        },
+      ],
+      model: {
+        format: "gguf",
+        architecture: "llama",
+        parameters: "1.00K",
+        size: `${bytes.byteLength}B`,
+      },
+      annotations: { a: "b" },
+      warnings: [],
+    });
+    expect(world.requests).toEqual(["GET manifests", "GET blobs"]);
+  });
+});

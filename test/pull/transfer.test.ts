@@ -1,0 +1,146 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import {
+  chmodSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { type Digest, digestOf } from "../../src/oci/digest.ts";
+import { BlobDirectory } from "../../src/pull/blobs.ts";
+import type { TransferEvent } from "../../src/pull/events.ts";
+import { fetchBlobs } from "../../src/pull/transfer.ts";
+import { temporaryDirectory } from "../support/temp.ts";
+import { failureOf, startWorld, storedBlob, treeIfThere, type World } from "./fixtures.ts";
+
+let world: World;
+beforeAll(async () => {
+  world = await startWorld();
+});
+afterAll(() => world.registry.stop());
+
+const repository = () => world.reference("transfers/one");
+
+async function upload(content: string): Promise<{ digest: Digest; size: number }> {
+  const bytes = new TextEncoder().encode(content);
+  const blob = { digest: digestOf(bytes), size: bytes.byteLength };
+  await world.client.pushBlob(repository(), blob, () => bytes);
+  return blob;
+}
+
+/** Changes bytes of a blob where the registry keeps it. */
+function corrupt(digest: Digest): void {
+  const path = storedBlob(world, digest);
+  const bytes = readFileSync(path);
+  bytes[bytes.byteLength >> 1] = (bytes[bytes.byteLength >> 1] ?? 0) ^ 1;
+  chmodSync(path, 0o644);
+  writeFileSync(path, bytes);
+}
+
+const newDirectory = () => new BlobDirectory(join(temporaryDirectory(), "cache"));
+const fetchInto = (blobs: { digest: Digest; size: number }[], into: BlobDirectory) =>
+  fetchBlobs(blobs, into, { client: world.client, repository: repository() });
+
+describe("fetching blobs", () => {
+  test("puts each under its digest, read-only, and leaves nothing unfinished", async () => {
+    const blobs = await Promise.all(["", "a", "b".repeat(3_000_000)].map(upload));
+    const into = newDirectory();
+    await fetchInto([...blobs, ...blobs], into);
+    for (const { digest, size } of blobs) {
+      expect(digestOf(readFileSync(into.path(digest)))).toBe(digest);
+      expect(statSync(into.path(digest)).mode & 0o777).toBe(0o444);
+      expect(statSync(into.path(digest)).size).toBe(size);
+    }
+    expect(readdirSync(into.partial)).toEqual([]);
+  });
+
+  test("doesn't ask for what is there", async () => {
+    const blob = await upload("here already");
+    const into = newDirectory();
+    await fetchInto([blob], into);
+    world.requests.length = 0;
+    await fetchInto([blob], into);
+    expect(world.requests).toEqual([]);
+  });
+
+  test("tells how far it is, and ends with all of it", async () => {
+    const blobs = await Promise.all(["some bytes", "and some more"].map(upload));
+    const events: TransferEvent[] = [];
+    await fetchBlobs(blobs, newDirectory(), {
+      client: world.client,
+      repository: repository(),
+      onEvent: (event) => events.push(event),
+    });
+    expect(events.map(({ type }) => type)).toEqual(["start", "verified", "verified", "done"]);
+    expect(events[0]).toEqual({ type: "start", completed: 0, total: 23 });
+    expect(events.at(-1)).toEqual({ type: "done", completed: 23, total: 23 });
+  });
+
+  test("refuses a blob whose bytes aren't those of its digest, and keeps none of it", async () => {
+    const bad = await upload("these bytes will change");
+    corrupt(bad.digest);
+    const into = newDirectory();
+    const { message } = await failureOf(fetchInto([bad], into), "content");
+    expect(message).toContain(bad.digest);
+    expect(treeIfThere(into.root)).toEqual({});
+  });
+
+  test("refuses a blob of another size than the manifest says", async () => {
+    const blob = await upload("twelve bytes");
+    for (const size of [11, 13]) {
+      const into = newDirectory();
+      await failureOf(fetchInto([{ ...blob, size }], into), "content");
+      expect(treeIfThere(into.root)).toEqual({});
+    }
+  });
+
+  test("refuses a blob that ends early", async () => {
+    const blob = await upload("x".repeat(100_000));
+    chmodSync(storedBlob(world, blob.digest), 0o644);
+    truncateSync(storedBlob(world, blob.digest), 50_000);
+    const into = newDirectory();
+    await failureOf(fetchInto([blob], into), "content");
+    expect(treeIfThere(into.root)).toEqual({});
+  });
+
+  test("fails for a blob that isn't there", async () => {
+    const into = newDirectory();
+    await failureOf(fetchInto([{ digest: digestOf("nowhere"), size: 7 }], into), "not-found");
+    expect(treeIfThere(into.root)).toEqual({});
+  });
+
+  test("fails before it begins when the disk has no room, and says how much is missing", async () => {
+    const into = newDirectory();
+    const size = 2 ** 52;
+    const { message } = await failureOf(fetchInto([{ digest: digestOf("x"), size }], into), "disk");
+    expect(message).toMatch(/needs 4 PiB, .* are free, .* \(\d+ bytes\) are missing/);
+    expect(treeIfThere(into.root)).toEqual({});
+  });
+
+  test("ends when the signal aborts, and keeps nothing unfinished", async () => {
+    const blob = await upload("y".repeat(5_000_000));
+    const into = newDirectory();
+    const controller = new AbortController();
+    const fetching = fetchBlobs([blob], into, {
+      client: world.client,
+      repository: repository(),
+      signal: controller.signal,
+      onEvent: () => controller.abort(new Error("interrupted")),
+    });
+    await expect(fetching).rejects.toThrow("interrupted");
+    expect(treeIfThere(into.root)).toEqual({});
+  });
+
+  test("finds and removes a blob that was damaged later", async () => {
+    const blob = await upload("will rot");
+    const into = newDirectory();
+    await fetchInto([blob], into);
+    expect(await into.verify(blob)).toBe(true);
+    chmodSync(into.path(blob.digest), 0o644);
+    writeFileSync(into.path(blob.digest), "has rot!");
+    expect(await into.verify(blob)).toBe(false);
+    expect(await into.has(blob)).toBe(false);
+  });
+});
