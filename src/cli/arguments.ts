@@ -1,0 +1,114 @@
+/** The arguments that commands take. */
+import { type Digest, parseDigest } from "../oci/digest.ts";
+import {
+  InvalidReferenceError,
+  parseReference,
+  parseRegistry,
+  parseRepository,
+  type Reference,
+  type Repository,
+} from "../oci/reference.ts";
+import type { Argument } from "./command.ts";
+import { SHELLS, type Shell } from "./completion-scripts.ts";
+
+export const reference: Argument<Reference> = {
+  name: "REF",
+  description: "[registry/]repository[:tag][@digest]; docker.io and latest by default",
+  parse: parseReference,
+};
+
+/** Deleting `latest` because nobody said what to delete would be a bad surprise. */
+export const exactReference: Argument<Reference> = {
+  name: "REF",
+  description: "[registry/]repository:tag, or [registry/]repository@digest",
+  parse(text) {
+    const parsed = parseReference(text);
+    if (!hasIdentifier(text)) throw new InvalidReferenceError(text, "want a tag or a digest");
+    return parsed;
+  },
+};
+
+function hasIdentifier(text: string): boolean {
+  try {
+    parseRepository(text);
+    return false;
+  } catch {
+    return true;
+  }
+}
+
+export const repository: Argument<Repository> = {
+  name: "REPOSITORY",
+  description: "[registry/]repository; docker.io by default",
+  parse: parseRepository,
+};
+
+export const registry: Argument<string> = {
+  name: "REGISTRY",
+  description: "host[:port]",
+  parse: parseRegistry,
+};
+
+export const blobReference: Argument<Reference> = {
+  name: "REF",
+  description: "[registry/]repository, with @digest or followed by the digest",
+  parse: parseReference,
+};
+
+export const blobDigest: Argument<Digest | undefined> = {
+  name: "DIGEST",
+  description: "Digest of the blob: sha256:<64 hex digits>",
+  parse: parseDigest,
+  optional: true,
+};
+
+export const model: Argument<string> = {
+  name: "PATH",
+  description: "Directory of the model",
+  parse: notEmpty("PATH"),
+};
+
+export const file: Argument<string> = {
+  name: "FILE",
+  description: "File to store",
+  parse: notEmpty("FILE"),
+};
+
+export const manifestFile: Argument<string> = {
+  name: "FILE",
+  description: "File that holds the manifest; - reads standard input",
+  parse: notEmpty("FILE"),
+};
+
+export const shell: Argument<Shell> = {
+  name: "SHELL",
+  description: SHELLS.join(", "),
+  choices: SHELLS,
+  parse(text) {
+    const found = SHELLS.find((name) => name === text);
+    if (!found)
+      throw new Error(`no completion for ${JSON.stringify(text)}, want ${SHELLS.join(", ")}`);
+    return found;
+  },
+};
+
+export const commandName: Argument<string | undefined> = {
+  name: "COMMAND",
+  description: "Command to explain; all of them by default",
+  parse: String,
+  optional: true,
+};
+
+export const subcommandName: Argument<string | undefined> = {
+  name: "SUBCOMMAND",
+  description: "As in 'ocireg help manifest put'",
+  parse: String,
+  optional: true,
+};
+
+function notEmpty(name: string): (text: string) => string {
+  return (text) => {
+    if (text === "") throw new Error(`${name} is empty`);
+    return text;
+  };
+}

@@ -1,0 +1,93 @@
+/** The registry client that a command's settings describe. */
+import type { Settings } from "../config/schema.ts";
+import { Failure } from "../lib/failure.ts";
+import { RegistryClient } from "../registry/client.ts";
+import type { ClientEvent, ClientOptions } from "../registry/options.ts";
+import type { Context } from "./context.ts";
+import { logger } from "./log.ts";
+
+export type ConnectionSettings = Pick<
+  Settings,
+  | "plainHttp"
+  | "insecureSkipTlsVerify"
+  | "ca"
+  | "username"
+  | "password"
+  | "passwordStdin"
+  | "connectTimeout"
+  | "stallTimeout"
+>;
+
+/** A password that is longer than this isn't one. */
+const maxPasswordLength = 64 * 1024;
+
+/**
+ * @param registry the one that a given user and password are for
+ * @throws {Failure} `usage` for half of a user and password
+ */
+export async function openClient(
+  context: Context,
+  settings: ConnectionSettings,
+  registry: string,
+  onEvent: (event: ClientEvent) => void = logEvent,
+): Promise<RegistryClient> {
+  const { plainHttp, insecureSkipTlsVerify, ca, connectTimeout, stallTimeout } = settings;
+  return new RegistryClient({
+    plainHttp,
+    insecureSkipTlsVerify,
+    ...(ca !== undefined && { caFile: ca }),
+    ...(await credentials(context, settings, registry)),
+    env: context.env,
+    connectTimeout,
+    stallTimeout,
+    onEvent,
+  });
+}
+
+function logEvent(event: ClientEvent): void {
+  if (event.type === "warning") {
+    logger().warn("{host} warns: {text}", { host: event.host, text: event.message });
+  } else {
+    const { host, attempt, delay, reason } = event;
+    logger().info("{host}: attempt {attempt} failed, the next follows in {delay} ms: {reason}", {
+      host,
+      attempt,
+      delay: Math.round(delay),
+      reason,
+    });
+  }
+}
+
+async function credentials(
+  context: Context,
+  { username, password: fromVariable, passwordStdin }: ConnectionSettings,
+  registry: string,
+): Promise<Pick<ClientOptions, "username" | "password" | "credentialRegistry">> {
+  const password = passwordStdin ? await readPassword(context.stdin()) : fromVariable;
+  if (username === undefined && password === undefined) return {};
+  if (username === undefined) {
+    throw new Failure("usage", "a password needs a user: give --username");
+  }
+  if (password === undefined) {
+    throw new Failure(
+      "usage",
+      "--username needs a password: give --password-stdin, or set OCIREG_PASSWORD",
+    );
+  }
+  return { username, password, credentialRegistry: registry };
+}
+
+/** The first line of standard input. */
+async function readPassword(input: ReadableStream<Uint8Array>): Promise<string> {
+  let text = "";
+  const decoder = new TextDecoder();
+  for await (const chunk of input) {
+    text += decoder.decode(chunk, { stream: true });
+    if (text.includes("\n") || text.length > maxPasswordLength) break;
+  }
+  const password = text.split(/\r?\n/, 1)[0] ?? "";
+  if (password === "" || password.length > maxPasswordLength) {
+    throw new Failure("usage", "--password-stdin found no password on standard input");
+  }
+  return password;
+}

@@ -1,0 +1,286 @@
+/** The whole command line: every command with its arguments, flags and examples. */
+import { buildRouteMap, type Command, type RouteMap } from "@stricli/core";
+import type { SettingName } from "../config/schema.ts";
+import * as argument from "./arguments.ts";
+import { command, type FlagGroup } from "./command.ts";
+import type { Context } from "./context.ts";
+
+function flags<const Name extends SettingName>(title: string, ...names: Name[]): FlagGroup<Name> {
+  return { title, names };
+}
+
+const connection = flags(
+  "Connection",
+  "plainHttp",
+  "insecureSkipTlsVerify",
+  "ca",
+  "username",
+  "password",
+  "passwordStdin",
+  "connectTimeout",
+  "stallTimeout",
+);
+const messages = flags("Messages", "logLevel", "logFormat", "config");
+const transfer = flags("Messages", "progress", "logLevel", "logFormat", "config");
+
+const serve = command({
+  brief: "Serve a registry from a directory",
+  description:
+    "Speaks the OCI distribution protocol over a directory in the layout of registry:2, which may be one that registry:2 or registry:3 wrote.",
+  arguments: [],
+  flags: [
+    flags("Flags", "root", "addr", "readOnly", "noDelete", "sparse", "maxManifestSize"),
+    flags("Access", "htpasswd", "tlsCert", "tlsKey"),
+    flags("Operation", "drainTimeout", "logLevel", "logFormat", "config"),
+  ],
+  meanings: { config: "Read settings from this TOML file; default: ./ocireg.toml, if it exists" },
+  readsDefaultFile: true,
+  examples: [
+    "ocireg serve",
+    "ocireg serve --root /var/lib/registry --addr :5000 --htpasswd users",
+    "ocireg serve --addr 127.0.0.1:0 --read-only",
+  ],
+  load: () => import("./commands/serve.ts"),
+});
+
+const pull = command({
+  brief: "Get a model from a registry, verified, and print where it is",
+  description:
+    "Prints the absolute path of a directory that an inference engine opens as it is. What is in the cache isn't fetched again; an interrupted pull goes on where it stopped.",
+  arguments: [argument.reference],
+  flags: [
+    flags("Flags", "output", "include", "exclude", "platform", "offline", "verify", "json"),
+    flags("Cache", "cacheDir"),
+    connection,
+    transfer,
+  ],
+  meanings: {
+    output: "Download into this directory instead of the cache",
+    json: "Print reference, digest, path and format as JSON",
+  },
+  aliases: { o: "output" },
+  examples: [
+    "ocireg pull user/model:tag",
+    'vllm serve "$(ocireg pull ghcr.io/org/model:v1)"',
+    "ocireg pull --output ./model --exclude '*.gguf' registry.example:5000/org/model",
+  ],
+  load: () => import("./commands/pull.ts"),
+});
+
+const push = command({
+  brief: "Put a model into a registry and print its reference by digest",
+  arguments: [argument.model, argument.reference],
+  flags: [flags("Flags", "format", "annotation"), connection, transfer],
+  examples: [
+    "ocireg push ./model ghcr.io/org/model:v1",
+    "ocireg push ./model 127.0.0.1:5000/model --annotation org.opencontainers.image.licenses=MIT",
+  ],
+  load: () => import("./commands/push.ts"),
+});
+
+const resolve = command({
+  brief: "Print what a reference means now, as JSON",
+  description:
+    'Prints {"reference","digest","path","format"}; "path" is where the model is in the cache. What is missing there is pulled, unless --no-pull is given: "path" is then null.',
+  arguments: [argument.reference],
+  flags: [
+    flags("Flags", "noPull", "platform", "offline"),
+    flags("Cache", "cacheDir"),
+    connection,
+    transfer,
+  ],
+  meanings: { noPull: "Ask for the manifest only" },
+  examples: [
+    "ocireg resolve user/model:tag",
+    "ocireg resolve --no-pull ghcr.io/org/model:v1 | jq -r .digest",
+  ],
+  load: () => import("./commands/resolve.ts"),
+});
+
+const inspect = command({
+  brief: "Show what a reference holds: files, sizes, format",
+  description: "Reads manifests and the heads of files; the weights stay where they are.",
+  arguments: [argument.reference],
+  flags: [flags("Flags", "json", "platform"), connection, messages],
+  examples: [
+    "ocireg inspect user/model:tag",
+    "ocireg inspect --json user/model:tag | jq '.files[].path'",
+  ],
+  load: () => import("./commands/inspect.ts"),
+});
+
+const manifest = group("Read and write manifests", {
+  get: command({
+    brief: "Write the exact bytes of a manifest",
+    arguments: [argument.reference],
+    flags: [flags("Flags", "output"), connection, messages],
+    meanings: { output: "Write to this file instead of standard output" },
+    aliases: { o: "output" },
+    examples: ["ocireg manifest get user/model:tag | jq .layers"],
+    load: () => import("./commands/manifest-get.ts"),
+  }),
+  head: command({
+    brief: "Print digest, media type and size of a manifest",
+    arguments: [argument.reference],
+    flags: [flags("Flags", "json"), connection, messages],
+    meanings: { json: "Print the descriptor as JSON" },
+    examples: ["ocireg manifest head ghcr.io/org/model:v1"],
+    load: () => import("./commands/manifest-head.ts"),
+  }),
+  put: command({
+    brief: "Store the bytes of a file as a manifest",
+    arguments: [argument.reference, argument.manifestFile],
+    flags: [flags("Flags", "mediaType"), connection, messages],
+    examples: [
+      "ocireg manifest put 127.0.0.1:5000/model:v2 manifest.json",
+      "ocireg manifest get user/model:v1 | ocireg manifest put 127.0.0.1:5000/model:v1 -",
+    ],
+    load: () => import("./commands/manifest-put.ts"),
+  }),
+  delete: command({
+    brief: "Delete a tag, or a manifest by digest",
+    arguments: [argument.exactReference],
+    flags: [connection, messages],
+    examples: ["ocireg manifest delete 127.0.0.1:5000/model:old"],
+    load: () => import("./commands/manifest-delete.ts"),
+  }),
+});
+
+const blob = group("Read and write blobs", {
+  get: command({
+    brief: "Write the verified content of a blob",
+    description:
+      "A file appears only when its content has been verified. What goes to standard output is verified too, but by its end: the exit code says whether it may be trusted.",
+    arguments: [argument.blobReference, argument.blobDigest],
+    flags: [flags("Flags", "output"), connection, messages],
+    meanings: { output: "Write to this file instead of standard output" },
+    aliases: { o: "output" },
+    examples: [
+      "ocireg blob get ghcr.io/org/model@sha256:6c3c624b… -o config.json",
+      "ocireg blob get ghcr.io/org/model sha256:6c3c624b… | jq .",
+    ],
+    load: () => import("./commands/blob-get.ts"),
+  }),
+  head: command({
+    brief: "Print digest and size of a blob",
+    arguments: [argument.blobReference, argument.blobDigest],
+    flags: [flags("Flags", "json"), connection, messages],
+    examples: ["ocireg blob head ghcr.io/org/model@sha256:6c3c624b…"],
+    load: () => import("./commands/blob-head.ts"),
+  }),
+  put: command({
+    brief: "Store a file as a blob",
+    arguments: [argument.repository, argument.file],
+    flags: [connection, messages],
+    examples: ["ocireg blob put 127.0.0.1:5000/model config.json"],
+    load: () => import("./commands/blob-put.ts"),
+  }),
+  delete: command({
+    brief: "Delete a blob from a repository",
+    arguments: [argument.blobReference, argument.blobDigest],
+    flags: [connection, messages],
+    examples: ["ocireg blob delete 127.0.0.1:5000/model@sha256:6c3c624b…"],
+    load: () => import("./commands/blob-delete.ts"),
+  }),
+});
+
+const tags = group("List tags", {
+  ls: command({
+    brief: "List the tags of a repository, one a line",
+    arguments: [argument.repository],
+    flags: [connection, messages],
+    examples: ["ocireg tags ls ghcr.io/org/model"],
+    load: () => import("./commands/tags-ls.ts"),
+  }),
+});
+
+const repos = group("List repositories", {
+  ls: command({
+    brief: "List the repositories of a registry, one a line",
+    arguments: [argument.registry],
+    flags: [connection, messages],
+    examples: ["ocireg repos ls 127.0.0.1:5000"],
+    load: () => import("./commands/repos-ls.ts"),
+  }),
+});
+
+const referrers = group("List what refers to a manifest", {
+  ls: command({
+    brief: "List the referrers of a manifest: digest, artifact type and size, one a line",
+    arguments: [argument.reference],
+    flags: [flags("Flags", "artifactType", "json"), connection, messages],
+    meanings: { json: "Print each descriptor as JSON, one a line" },
+    examples: ["ocireg referrers ls ghcr.io/org/model:v1 --artifact-type application/spdx+json"],
+    load: () => import("./commands/referrers-ls.ts"),
+  }),
+});
+
+const cache = group("Look into the local cache", {
+  path: command({
+    brief: "Print the directory of the cache",
+    arguments: [],
+    flags: [flags("Flags", "cacheDir"), messages],
+    examples: ["ocireg cache path"],
+    load: () => import("./commands/cache-path.ts"),
+  }),
+});
+
+const version = command({
+  brief: "Print the version",
+  arguments: [],
+  flags: [],
+  examples: ["ocireg version"],
+  load: () => import("./commands/version.ts"),
+});
+
+const completion = command({
+  brief: "Print a completion script for a shell",
+  arguments: [argument.shell],
+  flags: [],
+  examples: [
+    "source <(ocireg completion bash)",
+    `ocireg completion zsh > "\${fpath[1]}/_ocireg"`,
+    "ocireg completion fish > ~/.config/fish/completions/ocireg.fish",
+  ],
+  load: () => import("./commands/completion.ts"),
+});
+
+const help = command({
+  brief: "Explain a command",
+  arguments: [argument.commandName, argument.subcommandName],
+  flags: [],
+  examples: ["ocireg help pull", "ocireg help manifest put"],
+  load: () => import("./commands/help.ts"),
+});
+
+export const root = group(
+  "An OCI registry, and the fastest, safest way to get a model out of any registry",
+  {
+    serve,
+    pull,
+    push,
+    resolve,
+    inspect,
+    manifest,
+    blob,
+    tags,
+    repos,
+    referrers,
+    cache,
+    completion,
+    version,
+    help,
+  },
+);
+
+/** Without a prototype, so that `ocireg constructor` finds nothing. */
+function group(
+  brief: string,
+  routes: Readonly<Record<string, Command<Context> | RouteMap<Context>>>,
+): RouteMap<Context> {
+  return buildRouteMap<string, Context>({
+    routes: Object.assign(Object.create(null), routes),
+    aliases: Object.create(null),
+    docs: { brief },
+  });
+}

@@ -1,0 +1,24 @@
+#!/usr/bin/env bun
+/** The entry point: hands the command line, the streams and the signals to the command. */
+import { Interruption } from "./cli/context.ts";
+import { run } from "./cli/run.ts";
+
+const interrupted = new AbortController();
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  process.on(signal, () => {
+    // Who asks twice doesn't want to wait.
+    if (interrupted.signal.aborted) process.exit(signal === "SIGINT" ? 130 : 143);
+    interrupted.abort(new Interruption(signal));
+  });
+}
+process.stderr.on("error", () => {});
+
+process.exit(
+  await run(process.argv.slice(2), {
+    stdout: process.stdout,
+    stderr: process.stderr,
+    stdin: () => Bun.stdin.stream(),
+    env: process.env,
+    signal: interrupted.signal,
+  }),
+);
