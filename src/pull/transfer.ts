@@ -2,7 +2,11 @@
  * The transfer engine: blobs of a repository into a directory of blobs. This is all that the rest
  * of the house knows of it.
  */
+import { rm } from "node:fs/promises";
+import { delay } from "../lib/abort.ts";
 import { errorCode, makeDirectory } from "../lib/durable.ts";
+import { Failure, type FailureKind } from "../lib/failure.ts";
+import { backoffDelay } from "../lib/retry.ts";
 import { algorithmOf, encodedOf } from "../oci/digest.ts";
 import type { Repository } from "../oci/reference.ts";
 import type { RegistryClient } from "../registry/client.ts";
@@ -26,6 +30,11 @@ export interface WantedBlob extends BlobId {
 
 /** Blobs that are fetched at a time. */
 const CONCURRENCY = 4;
+/**
+ * Attempts at one blob: a connection may break in its middle, and what doesn't match its digest may
+ * have been damaged on the way. Other failures are final.
+ */
+const ATTEMPTS: Partial<Record<FailureKind, number>> = { network: 5, content: 2 };
 
 /**
  * Fetches what isn't in `into` yet. Every blob that is there afterwards was verified; a blob that
@@ -43,7 +52,6 @@ export async function fetchBlobs(
   for (const blob of new Map(wanted.map((entry) => [entry.digest, entry])).values()) {
     if (!(await into.has(blob))) missing.push(blob);
   }
-  if (missing.length === 0) return;
   // The largest first: the last one to end is then a small one.
   missing.sort((a, b) => b.size - a.size);
 
@@ -60,12 +68,28 @@ export async function fetchBlobs(
 async function fetchBlob(
   blob: WantedBlob,
   into: BlobDirectory,
-  { client, repository, signal }: TransferOptions,
+  { client, repository, signal, onEvent }: TransferOptions,
   meter: ProgressMeter,
 ): Promise<void> {
   const { digest, size, path } = blob;
   const subject = { digest, ...(path !== undefined && { path }) };
   let received = 0;
+
+  async function attempt(working: string): Promise<void> {
+    meter.advance(-received, subject);
+    received = 0;
+    const stream = await client.openBlob(repository, { digest, size }, signal ? { signal } : {});
+    try {
+      await into.write(blob, stream, working, (count) => {
+        received += count;
+        meter.advance(count, subject);
+      });
+    } catch (error) {
+      if (errorCode(error) === "ENOSPC") await requireSpace(into.root, size - received);
+      throw error;
+    }
+  }
+
   await withLease(
     {
       directory: into.partial,
@@ -74,17 +98,22 @@ async function fetchBlob(
       signal,
     },
     async (working) => {
-      meter.advance(-received, subject);
-      received = 0;
-      const stream = await client.openBlob(repository, { digest, size }, signal ? { signal } : {});
-      try {
-        await into.write(blob, stream, working, (count) => {
-          received += count;
-          meter.advance(count, subject);
-        });
-      } catch (error) {
-        if (errorCode(error) === "ENOSPC") await requireSpace(into.root, size - received);
-        throw error;
+      for (let number = 1; ; number++) {
+        try {
+          return await attempt(working);
+        } catch (error) {
+          await rm(working, { force: true });
+          const limit = error instanceof Failure ? (ATTEMPTS[error.kind] ?? 1) : 1;
+          if (signal?.aborted || number >= limit) throw error;
+          const wait = backoffDelay(number);
+          onEvent?.({
+            type: "retry",
+            attempt: number,
+            delay: Math.round(wait),
+            reason: (error as Failure).message,
+          });
+          await delay(wait, signal);
+        }
       }
     },
   );

@@ -9,6 +9,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { type Digest, digestOf } from "../../src/oci/digest.ts";
+import { parseReference } from "../../src/oci/reference.ts";
 import { BlobDirectory } from "../../src/pull/blobs.ts";
 import type { TransferEvent } from "../../src/pull/events.ts";
 import { fetchBlobs } from "../../src/pull/transfer.ts";
@@ -85,6 +86,33 @@ describe("fetching blobs", () => {
     const { message } = await failureOf(fetchInto([bad], into), "content");
     expect(message).toContain(bad.digest);
     expect(treeIfThere(into.root)).toEqual({});
+  });
+
+  test("starts again when the connection breaks in the middle, and tells why", async () => {
+    const content = "z".repeat(20_000);
+    const blob = await upload(content);
+    let breaks = 2;
+    // Stands before the registry and drops connections in the middle of an answer.
+    using flaky = Bun.listen({
+      hostname: "127.0.0.1",
+      port: 0,
+      socket: {
+        data(socket) {
+          socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${content.length}\r\n\r\n`);
+          socket.end(breaks-- > 0 ? content.slice(0, 10_000) : content);
+        },
+      },
+    });
+    const into = newDirectory();
+    const retries: TransferEvent[] = [];
+    await fetchBlobs([blob], into, {
+      client: world.client,
+      repository: parseReference(`127.0.0.1:${flaky.port}/transfers/one`),
+      onEvent: (event) => event.type === "retry" && retries.push(event),
+    });
+    expect(readFileSync(into.path(blob.digest), "utf8")).toBe(content);
+    expect(retries).toHaveLength(2);
+    expect(readdirSync(into.partial)).toEqual([]);
   });
 
   test("refuses a blob of another size than the manifest says", async () => {
