@@ -161,7 +161,7 @@ export const Settings = Type.Object({
 
   // How other registries are reached.
   plainHttp: Registries({
-    description: "Speak HTTP without TLS to these registries, or to all (loopback always is)",
+    description: "Speak HTTP without TLS to these registries, or to all (loopback is, but with --ca)",
     default: false,
     notation: registries,
   }),

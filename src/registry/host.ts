@@ -4,7 +4,9 @@
  */
 import { Failure } from "../lib/failure.ts";
 import { DEFAULT_REGISTRY, isRegistry, isRepositoryName } from "../oci/reference.ts";
-import { coversHost, type HostList } from "./options.ts";
+import { type ClientOptions, coversHost } from "./options.ts";
+
+type SchemeOptions = Pick<ClientOptions, "plainHttp" | "insecureSkipTlsVerify" | "caFile">;
 
 /** A host that serves a registry's API. */
 export interface Host {
@@ -16,14 +18,22 @@ export interface Host {
 
 const DOCKER_HUB_API = "registry-1.docker.io";
 
-/** @throws {Failure} `usage`: not a `host[:port]` */
-export function resolveHost(registry: string, plainHttp?: HostList): Host {
+/**
+ * Loopback hosts speak plain HTTP, unless an option is about their certificates: whoever gives one
+ * expects TLS. `plainHttp` comes before all.
+ *
+ * @throws {Failure} `usage`: not a `host[:port]`
+ */
+export function resolveHost(registry: string, options: SchemeOptions = {}): Host {
   if (!isRegistry(registry)) {
     throw new Failure("usage", `invalid registry ${JSON.stringify(registry)}: want host[:port]`);
   }
   if (registry === DEFAULT_REGISTRY) return { registry, origin: `https://${DOCKER_HUB_API}` };
   const { hostname } = new URL(`http://${registry}`);
-  const scheme = isLoopback(hostname) || coversHost(plainHttp, registry) ? "http" : "https";
+  const { plainHttp, insecureSkipTlsVerify, caFile } = options;
+  const expectsTls = caFile !== undefined || coversHost(insecureSkipTlsVerify, registry);
+  const isPlain = coversHost(plainHttp, registry) || (isLoopback(hostname) && !expectsTls);
+  const scheme = isPlain ? "http" : "https";
   return { registry, origin: new URL(`${scheme}://${registry}`).origin };
 }
 

@@ -4,7 +4,7 @@
 export type HostList = boolean | readonly string[];
 
 export interface ClientOptions {
-  /** Hosts to speak plain HTTP with. Loopback hosts always are. @default false */
+  /** Hosts to speak plain HTTP with. Loopback ones are, unless an option is about TLS. @default false */
   readonly plainHttp?: HostList;
   /** Hosts whose certificates are taken unseen. @default false */
   readonly insecureSkipTlsVerify?: HostList;

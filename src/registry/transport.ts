@@ -55,7 +55,7 @@ export class Transport {
 
   /** The host to ask for content of `registry`. @throws {Failure} `usage`: not a registry */
   host(registry: string): Host {
-    return resolveHost(registry, this.#options.plainHttp);
+    return resolveHost(registry, this.#options);
   }
 
   /** Where `location`, sent by `from`, leads. @throws {Failure} `content`: where we don't go */

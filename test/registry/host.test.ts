@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { Failure } from "../../src/lib/failure.ts";
 import { endpointUrl, isLoopback, isMachineLocal, resolveHost } from "../../src/registry/host.ts";
+import type { ClientOptions } from "../../src/registry/options.ts";
 import { coversHost } from "../../src/registry/options.ts";
 import { resolveTarget } from "../../src/registry/target.ts";
 
@@ -18,10 +19,25 @@ describe("resolveHost", () => {
   });
 
   test("speaks plain HTTP where it was told to", () => {
-    expect(resolveHost("a.example:5000", ["a.example"]).origin).toBe("http://a.example:5000");
-    expect(resolveHost("a.example:5000", ["a.example:5001"]).origin).toBe("https://a.example:5000");
-    expect(resolveHost("a.example", true).origin).toBe("http://a.example");
-    expect(resolveHost("docker.io", true).origin).toBe("https://registry-1.docker.io");
+    expect(resolveHost("a.example:5000", { plainHttp: ["a.example"] }).origin).toBe(
+      "http://a.example:5000",
+    );
+    expect(resolveHost("a.example:5000", { plainHttp: ["a.example:5001"] }).origin).toBe(
+      "https://a.example:5000",
+    );
+    expect(resolveHost("a.example", { plainHttp: true }).origin).toBe("http://a.example");
+    expect(resolveHost("docker.io", { plainHttp: true }).origin).toBe(
+      "https://registry-1.docker.io",
+    );
+  });
+
+  test("on this machine is spoken to by TLS when an option is about certificates", () => {
+    const origin = (options: ClientOptions) => resolveHost("127.0.0.1:5000", options).origin;
+    expect(origin({})).toBe("http://127.0.0.1:5000");
+    expect(origin({ caFile: "ca.pem" })).toBe("https://127.0.0.1:5000");
+    expect(origin({ insecureSkipTlsVerify: true })).toBe("https://127.0.0.1:5000");
+    expect(origin({ insecureSkipTlsVerify: ["localhost"] })).toBe("http://127.0.0.1:5000");
+    expect(origin({ caFile: "ca.pem", plainHttp: true })).toBe("http://127.0.0.1:5000");
   });
 
   test.each(["", "a/b", "user@host", "a b", "host:port", "host:99999"])(

@@ -30,7 +30,7 @@ describeWith("openssl", "TLS", () => {
   });
 
   const get = (options: ClientOptions = {}) => {
-    const { client, events } = newClient(options);
+    const { client, events } = newClient({ plainHttp: [host], ...options });
     return { events, answer: client.getManifest({ registry: host, repository: "a", tag: "v1" }) };
   };
 
