@@ -107,8 +107,11 @@ export interface ManifestStore {
    * @throws {StorageError} NAME_UNKNOWN
    */
   listTags(repository: string, options?: PageOptions): Promise<Page<string>>;
-  /** Manifests whose subject is `subject`, by digest; none for an unknown repository. */
-  listReferrers(repository: string, subject: Digest): Promise<Descriptor[]>;
+  /**
+   * Manifests whose subject is `subject`, in the order of their digests, from after `last`; none for
+   * an unknown repository. They are read as they are asked for, as each may be large.
+   */
+  listReferrers(repository: string, subject: Digest, last?: string): AsyncIterable<Descriptor>;
   /** Repositories in ASCII order. */
   listRepositories(options?: PageOptions): Promise<Page<string>>;
 }

@@ -1,11 +1,11 @@
-import { rename, rm, stat } from "node:fs/promises";
+import { rename, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { isMissing, makeDirectory, syncDirectory } from "../../lib/durable.ts";
 import type { Digest } from "../../oci/digest.ts";
 import { StorageError } from "../errors.ts";
 import type { BlobContent, BlobStore } from "../store.ts";
 import type { Layout } from "./layout.ts";
-import { readLink, touchLink, writeLink } from "./links.ts";
+import { readLink, removeLink, touchLink, writeLink } from "./links.ts";
 
 /** Blobs: content under `blobs/`, reached only through a repository's `_layers`. */
 export class FilesystemBlobs implements BlobStore {
@@ -29,16 +29,8 @@ export class FilesystemBlobs implements BlobStore {
   }
 
   async unlinkBlob(repository: string, digest: Digest): Promise<void> {
-    const directory = dirname(this.layout.layerLink(repository, digest));
-    const doomed = this.layout.temporaryPath();
-    try {
-      await rename(directory, doomed);
-    } catch (error) {
-      if (isMissing(error)) throw unknown(repository, digest);
-      throw error;
-    }
-    await syncDirectory(dirname(directory));
-    await rm(doomed, { recursive: true, force: true });
+    const link = this.layout.layerLink(repository, digest);
+    if (!(await removeLink(link))) throw unknown(repository, digest);
   }
 
   /** Whether the repository has the blob, bytes included. */

@@ -1,7 +1,7 @@
 /** Link files: a digest as text, in a file called `link`. */
-import { readFile, utimes } from "node:fs/promises";
+import { readFile, rmdir, unlink, utimes } from "node:fs/promises";
 import { dirname } from "node:path";
-import { isMissing, makeDirectory, writeFileDurably } from "../../lib/durable.ts";
+import { isMissing, makeDirectory, syncDirectory, writeFileDurably } from "../../lib/durable.ts";
 import { type Digest, isDigest } from "../../oci/digest.ts";
 import { CorruptContentError } from "../errors.ts";
 import type { Layout } from "./layout.ts";
@@ -21,9 +21,49 @@ export async function readLink(path: string): Promise<Digest | undefined> {
 }
 
 /** Writes a link, durably, with the directories that it needs. */
-export async function writeLink(layout: Layout, path: string, digest: Digest): Promise<void> {
-  await makeDirectory(dirname(path));
-  await writeFileDurably(path, digest, layout.temporaryPath());
+export function writeLink(layout: Layout, path: string, digest: Digest): Promise<void> {
+  return writeWithParents(layout, path, digest);
+}
+
+/** Times that directories are made anew when a deletion takes them away meanwhile. */
+const maxAttempts = 10;
+
+/** Writes a small file, durably, with the directories that it needs. */
+export async function writeWithParents(
+  layout: Layout,
+  path: string,
+  content: string,
+): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await makeDirectory(dirname(path));
+      await writeFileDurably(path, content, layout.temporaryPath());
+      return;
+    } catch (error) {
+      if (!isMissing(error) || attempt === maxAttempts) throw error;
+    }
+  }
+}
+
+/**
+ * Removes a link, durably, and its directory where nothing else is in it.
+ *
+ * @returns false when there was none
+ */
+export async function removeLink(path: string): Promise<boolean> {
+  const directory = dirname(path);
+  try {
+    await unlink(path);
+  } catch (error) {
+    if (isMissing(error)) return false;
+    throw error;
+  }
+  await syncDirectory(directory).catch((error) => {
+    // Another deletion took it away, and synced before.
+    if (!isMissing(error)) throw error;
+  });
+  await rmdir(directory).catch(() => {});
+  return true;
 }
 
 /** Notes a use: a collector spares what was used lately. On a read-only disk there is none. */

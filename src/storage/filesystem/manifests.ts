@@ -1,6 +1,7 @@
 import { open, readFile, rm, rmdir } from "node:fs/promises";
 import { dirname } from "node:path";
-import { isMissing, makeDirectory, syncDirectory, writeFileDurably } from "../../lib/durable.ts";
+import { isMissing } from "../../lib/durable.ts";
+import { KeyedLock } from "../../lib/lock.ts";
 import { LruCache } from "../../lib/lru.ts";
 import { mapConcurrently } from "../../lib/pool.ts";
 import type { Descriptor } from "../../oci/descriptor.ts";
@@ -21,7 +22,7 @@ import type {
 import type { FilesystemBlobs } from "./blobs.ts";
 import { listRepositories } from "./catalog.ts";
 import type { Layout } from "./layout.ts";
-import { readLink, writeLink } from "./links.ts";
+import { readLink, removeLink, writeLink, writeWithParents } from "./links.ts";
 import { FilesystemReferrers } from "./referrers.ts";
 import { FilesystemTags } from "./tags.ts";
 
@@ -40,6 +41,8 @@ interface Cached {
 export class FilesystemManifests implements ManifestStore {
   private readonly tags: FilesystemTags;
   private readonly referrers: FilesystemReferrers;
+  /** A manifest that is deleted while it is pushed would leave tags of nothing. */
+  private readonly changing = new KeyedLock();
   private readonly cache = new LruCache<Digest, Cached>(cacheSize, (m) => m.bytes.byteLength + 256);
 
   constructor(
@@ -81,17 +84,21 @@ export class FilesystemManifests implements ManifestStore {
 
     const subject = subjectOf(manifest)?.digest;
     const temporary = this.layout.temporaryPath();
-    await writeSynced(temporary, bytes);
-    await this.blobs.adopt(temporary, digest);
-    await this.referrers.add(repository, subject, digest);
-    const link = this.layout.revisionLink(repository, digest);
-    if (!("mediaType" in manifest.content)) {
-      const path = this.layout.revisionMediaType(repository, digest);
-      await makeDirectory(dirname(path));
-      await writeFileDurably(path, manifest.mediaType, this.layout.temporaryPath());
+    try {
+      await writeSynced(temporary, bytes);
+      await this.blobs.adopt(temporary, digest);
+    } finally {
+      await rm(temporary, { force: true });
     }
-    await writeLink(this.layout, link, digest);
-    for (const tag of tags) await this.tags.put(repository, tag, digest);
+    await this.referrers.add(repository, subject, digest);
+    await this.changing.run(`${repository}@${digest}`, async () => {
+      if (!("mediaType" in manifest.content)) {
+        const path = this.layout.revisionMediaType(repository, digest);
+        await writeWithParents(this.layout, path, manifest.mediaType);
+      }
+      await writeLink(this.layout, this.layout.revisionLink(repository, digest), digest);
+      for (const tag of tags) await this.tags.put(repository, tag, digest);
+    });
     return { digest, ...(subject && { subject }) };
   }
 
@@ -102,31 +109,33 @@ export class FilesystemManifests implements ManifestStore {
     }
     const digest = parseDigest(reference);
     const link = this.layout.revisionLink(repository, digest);
-    if (!(await readLink(link))) throw unknown(repository, reference);
-    for (const tag of await this.tags.of(repository, digest)) {
-      await this.tags.delete(repository, tag);
-    }
-    const directory = dirname(link);
-    await rm(link, { force: true });
-    await syncDirectory(directory);
-    await rm(this.layout.revisionMediaType(repository, digest), { force: true });
-    await rmdir(directory).catch(() => {});
+    await this.changing.run(`${repository}@${digest}`, async () => {
+      if (!(await readLink(link))) throw unknown(repository, reference);
+      for (const tag of await this.tags.of(repository, digest)) {
+        await this.tags.delete(repository, tag);
+      }
+      if (!(await removeLink(link))) throw unknown(repository, reference);
+      await rm(this.layout.revisionMediaType(repository, digest), { force: true });
+      await rmdir(dirname(link)).catch(() => {});
+    });
   }
 
   listTags(repository: string, options?: PageOptions): Promise<Page<string>> {
     return this.tags.list(repository, options);
   }
 
-  async listReferrers(repository: string, subject: Digest): Promise<Descriptor[]> {
-    const digests = await this.referrers.of(repository, subject);
-    const descriptors = await mapConcurrently(digests, lookups, async (digest) => {
+  async *listReferrers(
+    repository: string,
+    subject: Digest,
+    last?: string,
+  ): AsyncGenerator<Descriptor> {
+    for await (const digest of this.referrers.of(repository, subject, last)) {
       const stored = await this.read(repository, digest);
       const manifest = stored && this.parsedFrom(stored);
       // The index is a hint: what the manifest says counts.
-      if (!manifest || subjectOf(manifest)?.digest !== subject) return [];
-      return [referrerOf(manifest, stored.bytes, digest)];
-    });
-    return descriptors.flat();
+      if (!manifest || subjectOf(manifest)?.digest !== subject) continue;
+      yield referrerOf(manifest, stored.bytes, digest);
+    }
   }
 
   listRepositories(options?: PageOptions): Promise<Page<string>> {

@@ -42,15 +42,13 @@ export class FilesystemReferrers {
     this.indexed.get(repository)?.add(referrer);
   }
 
-  /** Existing manifests that refer to `subject`, sorted. */
-  async of(repository: string, subject: Digest): Promise<Digest[]> {
+  /** Existing manifests that refer to `subject`, sorted, from after `last`. */
+  async *of(repository: string, subject: Digest, last = ""): AsyncGenerator<Digest> {
     await this.refresh(repository);
     const candidates = await digestsBelow(this.layout.referrersOf(repository, subject));
-    const found: Digest[] = [];
-    for (const candidate of candidates.sort()) {
-      if (await readLink(this.layout.revisionLink(repository, candidate))) found.push(candidate);
+    for (const candidate of candidates.filter((digest) => digest > last).sort()) {
+      if (await readLink(this.layout.revisionLink(repository, candidate))) yield candidate;
     }
-    return found;
   }
 
   private async refresh(repository: string): Promise<void> {

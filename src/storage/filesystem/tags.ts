@@ -1,6 +1,6 @@
-import { mkdir, readdir, rename, rm } from "node:fs/promises";
+import { readdir, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
-import { errorCode, isMissing, syncDirectory } from "../../lib/durable.ts";
+import { errorCode, isMissing, makeDirectory, syncDirectory } from "../../lib/durable.ts";
 import type { Digest } from "../../oci/digest.ts";
 import { isTag } from "../../oci/reference.ts";
 import { StorageError } from "../errors.ts";
@@ -41,7 +41,7 @@ export class FilesystemTags {
     await writeLink(this.layout, indexLink(fresh, digest), digest);
     await writeLink(this.layout, `${fresh}/current/link`, digest);
     try {
-      await mkdir(dirname(directory), { recursive: true });
+      await makeDirectory(dirname(directory));
       await rename(fresh, directory);
     } catch (error) {
       await rm(fresh, { recursive: true, force: true });
