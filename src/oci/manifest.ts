@@ -5,7 +5,7 @@
  */
 import { type Static, type TObject, type TSchema, Type } from "@sinclair/typebox";
 import { TypeCompiler } from "@sinclair/typebox/compiler";
-import { findDuplicateKey } from "../lib/json.ts";
+import { findDuplicateKey, isNestedDeeper } from "../lib/json.ts";
 import { Annotations, ArtifactType, Descriptor, Platform } from "./descriptor.ts";
 import {
   baseMediaType,
@@ -69,6 +69,9 @@ export class InvalidManifestError extends Error {
 /** What every registry accepts at least, in bytes (distribution-spec, "Pushing Manifests"). */
 export const MAX_MANIFEST_SIZE = 4 * 1024 * 1024;
 
+/** Objects and lists within each other; manifests have about five, and what people add some more. */
+const maxDepth = 1000;
+
 const checkImage = TypeCompiler.Compile(ImageManifest);
 const checkIndex = TypeCompiler.Compile(Index);
 const checkArtifact = TypeCompiler.Compile(ArtifactManifest);
@@ -104,12 +107,15 @@ export function parseManifest(bytes: Uint8Array, contentType?: string): Manifest
 function parseJsonObject(bytes: Uint8Array): Record<string, unknown> {
   let text: string;
   let json: unknown;
+  let isTooDeep: boolean;
   try {
     text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
-    json = JSON.parse(text);
+    isTooDeep = isNestedDeeper(text, maxDepth);
+    json = isTooDeep ? undefined : JSON.parse(text);
   } catch {
     throw new InvalidManifestError("it isn't JSON in UTF-8");
   }
+  if (isTooDeep) throw new InvalidManifestError(`it is nested deeper than ${maxDepth} levels`);
   if (typeof json !== "object" || json === null || Array.isArray(json)) {
     throw new InvalidManifestError("it isn't a JSON object");
   }

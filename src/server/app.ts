@@ -92,7 +92,7 @@ function exchangeOf(
   server: BunServer | null,
   { store, policy }: AppOptions,
 ): Exchange {
-  let rearmed = performance.now();
+  let rearmed: number | undefined = performance.now();
   return {
     request,
     query: new URLSearchParams(splitTarget(request.url).query),
@@ -100,11 +100,12 @@ function exchangeOf(
     policy,
     progress() {
       const now = performance.now();
-      if (now - rearmed < rearmInterval) return;
+      if (rearmed !== undefined && now - rearmed < rearmInterval) return;
       rearmed = now;
       server?.timeout(request, idleTimeout);
     },
     pause() {
+      rearmed = undefined;
       server?.timeout(request, 0);
     },
   };

@@ -14,6 +14,8 @@ export async function* bodyChunks(exchange: Exchange): AsyncGenerator<Uint8Array
   // Iterating the stream itself gives chunks of some 400 KB, a reader's read() ones of 64 KB: with
   // the latter, the hops to the thread that writes cost more than the writing.
   const chunks = body[Symbol.asyncIterator]();
+  // From here on it is the peer that is waited for.
+  exchange.progress();
   try {
     while (true) {
       const { done, value } = await chunks.next().catch((error) => {

@@ -2,11 +2,14 @@
 import { readFile, stat } from "node:fs/promises";
 import { Failure } from "../lib/failure.ts";
 import { LruCache } from "../lib/lru.ts";
+import { RequestError } from "./errors.ts";
 
 /** A verdict costs about 0.1 s of a core, so it is kept: by a keyed hash, never the password. */
 const maxVerdicts = 1024;
 /** Passwords checked at the same time; more wait, so that guessing can't take all cores. */
 const maxChecks = 2;
+/** Passwords that wait to be checked; more are told to come again. */
+const maxWaiting = 100;
 /** bcrypt ignores what follows. */
 const maxPasswordLength = 72;
 /** Milliseconds between looks at whether the file has changed. */
@@ -16,7 +19,11 @@ export class Htpasswd {
   private hashes = new Map<string, string>();
   private modified = -1;
   private checked = 0;
-  private readonly verdicts = new LruCache<string, boolean>(maxVerdicts, () => 1);
+  /** Apart, so that guesses don't push out those who know their password. */
+  private readonly right = new LruCache<string, true>(maxVerdicts, () => 1);
+  private readonly wrong = new LruCache<string, true>(maxVerdicts, () => 1);
+  /** Verdicts to come: a client that opens many connections asks once. */
+  private readonly checks = new Map<string, Promise<boolean>>();
   private readonly secret = crypto.getRandomValues(new Uint8Array(32));
   private running = 0;
   private readonly waiting: (() => void)[] = [];
@@ -30,37 +37,60 @@ export class Htpasswd {
     return htpasswd;
   }
 
-  /** The user whom the header proves, or undefined. */
+  /**
+   * The user whom the header proves, or undefined.
+   *
+   * @throws {RequestError} 429 when too many passwords wait to be checked
+   */
   async authenticate(authorization: string | null): Promise<string | undefined> {
     const credentials = parseBasic(authorization);
     if (!credentials) return undefined;
     // A file that is broken at the moment leaves the users as they were.
     if (Date.now() - this.checked > recheck) await this.load().catch(() => {});
     const { user, password } = credentials;
-    const hash = this.hashes.get(user) ?? unknownUser;
+    // A user who doesn't exist is checked against another's hash: that takes as long.
+    const [anyHash = ""] = this.hashes.values();
+    const hash = this.hashes.get(user) ?? anyHash;
     const key = new Bun.CryptoHasher("sha256", this.secret)
       .update(`${hash}\0${user}\0${password}`)
       .digest("hex");
-    let verdict = this.verdicts.get(key);
-    if (verdict === undefined) {
-      verdict = await this.verify(password, hash);
-      this.verdicts.set(key, verdict);
+    const isRight = await this.verdict(key, password, hash);
+    return isRight && this.hashes.has(user) ? user : undefined;
+  }
+
+  private async verdict(key: string, password: string, hash: string): Promise<boolean> {
+    if (this.right.get(key)) return true;
+    if (this.wrong.get(key)) return false;
+    let check = this.checks.get(key);
+    if (!check) {
+      check = this.verify(password, hash).finally(() => this.checks.delete(key));
+      this.checks.set(key, check);
     }
-    return verdict && this.hashes.has(user) ? user : undefined;
+    const isRight = await check;
+    (isRight ? this.right : this.wrong).set(key, true);
+    return isRight;
   }
 
   private async verify(password: string, hash: string): Promise<boolean> {
-    if (this.running >= maxChecks) {
+    if (this.running < maxChecks) {
+      this.running += 1;
+    } else {
+      if (this.waiting.length >= maxWaiting) {
+        throw new RequestError(429, "TOOMANYREQUESTS", "too many passwords wait to be checked", {
+          "retry-after": "5",
+        });
+      }
+      // Whoever ends hands its turn over.
       await new Promise<void>((resolve) => this.waiting.push(resolve));
     }
-    this.running += 1;
     try {
       return await Bun.password.verify(password, hash);
     } catch {
       return false;
     } finally {
-      this.running -= 1;
-      this.waiting.shift()?.();
+      const next = this.waiting.shift();
+      if (next) next();
+      else this.running -= 1;
     }
   }
 
@@ -82,9 +112,6 @@ export class Htpasswd {
     this.hashes = parseHtpasswd(text, this.path);
   }
 }
-
-/** Checked for users who don't exist, so that they take as long as those who do. */
-const unknownUser = "$2b$10$abcdefghijklmnopqrstuuWc3ZyRKHlYDN1cFPbmnWYCwBFWL2mZa";
 
 function parseHtpasswd(text: string, path: string): Map<string, string> {
   const hashes = new Map<string, string>();

@@ -1,6 +1,26 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { findDuplicateKey } from "../../src/lib/json.ts";
+import { findDuplicateKey, isNestedDeeper } from "../../src/lib/json.ts";
+
+describe("isNestedDeeper", () => {
+  test("counts objects and lists within each other, and not beside each other", () => {
+    const text = '[{"a":[1,{"b":{}}]},[],[],[],[],{},{}]';
+    expect(isNestedDeeper(text, 5)).toBe(false);
+    expect(isNestedDeeper(text, 4)).toBe(true);
+    expect(isNestedDeeper("1", 0)).toBe(false);
+  });
+
+  test("doesn't count what stands in strings, whatever is escaped there", () => {
+    expect(isNestedDeeper('["[[[[", "\\"[[[[", "{{\\\\", "{"]', 1)).toBe(false);
+    expect(isNestedDeeper('["\\\\", [[]]]', 2)).toBe(true);
+  });
+
+  test("takes what isn't JSON", () => {
+    for (const text of ["", '"', '"\\', "]]]]", "}{", '["']) {
+      expect(isNestedDeeper(text, 1)).toBe(false);
+    }
+  });
+});
 
 describe("findDuplicateKey", () => {
   test("finds a key that stands twice in the outermost object", () => {

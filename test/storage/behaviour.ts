@@ -68,10 +68,27 @@ export async function codeOf(promise: Promise<unknown>): Promise<string | undefi
   }
 }
 
+/** Runs `task` for as long as `until` runs, again and again, with a pause for others. */
+async function during<T>(until: Promise<T>, task: () => Promise<unknown>): Promise<T> {
+  let ended = false;
+  const end = until.finally(() => {
+    ended = true;
+  });
+  while (!ended) await task();
+  return end;
+}
+
+async function times(count: number, task: () => Promise<unknown>): Promise<void> {
+  for (let i = 0; i < count; i++) await task();
+}
+
 export function describeStore(backend: string, open: () => Promise<Store>): void {
   let store: Store;
   const put = (bytes: Uint8Array, tags: string[] = [], more = {}) =>
     store.putManifest(repository, { bytes, tags, sparse: "index", ...more });
+
+  const referrersOf = (name: string, subject: Digest, last?: string) =>
+    Array.fromAsync(store.listReferrers(name, subject, last));
 
   beforeEach(async () => {
     store = await open();
@@ -231,6 +248,33 @@ export function describeStore(backend: string, open: () => Promise<Store>): void
       expect(await readBlob(blob)).toBe("abcdef");
     });
 
+    test("a session that is finished by several requests at once is finished by one", async () => {
+      for (let round = 0; round < 20; round++) {
+        const { id } = await store.createUpload(repository);
+        await store.appendUpload(repository, id, body("content"));
+        const digest = digestOf("content");
+        const codes = await Promise.all([
+          ...Array.from({ length: 3 }, () => codeOf(store.completeUpload(repository, id, digest))),
+          codeOf(store.appendUpload(repository, id, body("more"), { offset: 7 })),
+          codeOf(store.uploadStatus(repository, id)),
+        ]);
+        const known = [undefined, "BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID", "DIGEST_INVALID"];
+        for (const code of codes) expect(known).toContain(code);
+        if (codes.slice(0, 3).includes(undefined)) {
+          expect(await readBlob(await store.openBlob(repository, digest))).toBe("content");
+        }
+      }
+    });
+
+    test("a blob can be pushed and mounted while it is deleted", async () => {
+      const push = times(15, () => pushBlob(store, repository, "here and gone"));
+      const mount = times(60, () => store.linkBlob(repository, digestOf("here and gone")));
+      await during(Promise.all([push, mount]), async () => {
+        const code = await codeOf(store.unlinkBlob(repository, digestOf("here and gone")));
+        expect([undefined, "BLOB_UNKNOWN"]).toContain(code);
+      });
+    });
+
     test("the same blob pushed many times at once is there once, whole", async () => {
       const content = "same".repeat(100_000);
       const digests = await Promise.all(
@@ -257,6 +301,22 @@ export function describeStore(backend: string, open: () => Promise<Store>): void
         expect(stored.mediaType).toBe(OCI_IMAGE_MANIFEST);
         expect(Buffer.compare(stored.bytes, bytes)).toBe(0);
       }
+    });
+
+    test("a manifest can be pushed while it is deleted, and leaves no tag of nothing", async () => {
+      const bytes = imageManifest(["layer"]);
+      const digest = digestOf(bytes);
+      const push = () => times(10, () => put(bytes, ["v1", "v2"]));
+      const remove = (reference: string) => async () => {
+        const code = await codeOf(store.deleteManifest(repository, reference));
+        expect([undefined, "MANIFEST_UNKNOWN"]).toContain(code);
+      };
+      const pushes = Promise.all([push(), push()]);
+      await Promise.all([during(pushes, remove(digest)), during(pushes, remove("v1"))]);
+      await remove(digest)();
+      expect((await store.listTags(repository)).items).toEqual([]);
+      await put(bytes, ["v1"]);
+      expect((await store.getManifest(repository, "v1")).digest).toBe(digest);
     });
 
     test("a manifest without mediaType comes back with the type that it was pushed with", async () => {
@@ -409,11 +469,11 @@ export function describeStore(backend: string, open: () => Promise<Store>): void
         artifactType: "application/vnd.example.sbom",
         annotations: { who: "me" },
       });
-      expect(await store.listReferrers(repository, subject)).toEqual([]);
+      expect(await referrersOf(repository, subject)).toEqual([]);
       const before = await put(referrer, [], sparse);
       expect(before.subject).toBe(subject);
       await put(subjectBytes, ["v1"], sparse);
-      expect(await store.listReferrers(repository, subject)).toEqual([
+      expect(await referrersOf(repository, subject)).toEqual([
         {
           mediaType: OCI_IMAGE_MANIFEST,
           digest: before.digest,
@@ -422,9 +482,10 @@ export function describeStore(backend: string, open: () => Promise<Store>): void
           annotations: { who: "me" },
         },
       ]);
-      expect(await store.listReferrers("no/such", subject)).toEqual([]);
+      expect(await referrersOf("no/such", subject)).toEqual([]);
+      expect(await referrersOf(repository, subject, before.digest)).toEqual([]);
       await store.deleteManifest(repository, before.digest);
-      expect(await store.listReferrers(repository, subject)).toEqual([]);
+      expect(await referrersOf(repository, subject)).toEqual([]);
     });
   });
 
@@ -460,7 +521,7 @@ export function describeStore(backend: string, open: () => Promise<Store>): void
           () => store.putManifest(name, { bytes: imageManifest([]), tags: [], sparse: "image" }),
           () => store.deleteManifest(name, "v1"),
           () => store.listTags(name),
-          () => store.listReferrers(name, digest),
+          () => referrersOf(name, digest),
           () => store.createUpload(name),
           () => store.uploadStatus(name, crypto.randomUUID()),
         ];
@@ -482,7 +543,7 @@ export function describeStore(backend: string, open: () => Promise<Store>): void
         const digest = text as Digest;
         expect(await codeOf(store.openBlob(repository, digest))).toBe("DIGEST_INVALID");
         expect(await codeOf(store.linkBlob(repository, digest))).toBe("DIGEST_INVALID");
-        expect(await codeOf(store.listReferrers(repository, digest))).toBe("DIGEST_INVALID");
+        expect(await codeOf(referrersOf(repository, digest))).toBe("DIGEST_INVALID");
       }
     });
   });

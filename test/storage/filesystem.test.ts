@@ -184,7 +184,9 @@ describe("filesystem: referrers", () => {
   const referrerTo = (text: string, name: string) =>
     imageManifest([], { subject: subjectOf(text), annotations: { name } });
   const namesOf = async (store: Awaited<ReturnType<typeof openFilesystemStore>>, text: string) =>
-    (await store.listReferrers("a", digestOf(text))).map((d) => d.annotations?.["name"]).sort();
+    (await Array.fromAsync(store.listReferrers("a", digestOf(text))))
+      .map((d) => d.annotations?.["name"])
+      .sort();
   const put = (store: Awaited<ReturnType<typeof openFilesystemStore>>, bytes: Uint8Array) =>
     store.putManifest("a", { bytes, tags: [], sparse });
 

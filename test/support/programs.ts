@@ -40,7 +40,7 @@ export async function runCommand(
   { env, cwd, stdin }: CommandOptions = {},
 ): Promise<CommandResult> {
   const child = Bun.spawn([...command], {
-    env: { ...process.env, ...env },
+    env: { ...inherited(), ...env },
     ...(cwd !== undefined && { cwd }),
     stdin: stdin === undefined ? "ignore" : new TextEncoder().encode(stdin),
     stdout: "pipe",
@@ -69,6 +69,24 @@ export async function runChecked(
   return stdout.replace(/\n$/, "");
 }
 
+/**
+ * Our environment without the settings of whoever runs this, and without the trace of
+ * `bun test --no-orphans`, which would bind every program that is built with Bun too.
+ */
+function inherited(): Record<string, string | undefined> {
+  const names = Object.keys(process.env).filter((name) => !name.startsWith("OCIREG_"));
+  return {
+    ...Object.fromEntries(names.map((name) => [name, process.env[name]])),
+    BUN_FEATURE_FLAG_NO_ORPHANS: undefined,
+  };
+}
+
+const running = new Set<Bun.Subprocess>();
+// What serves doesn't outlive who started it. (`bun test` has --no-orphans for this.)
+process.on("exit", () => {
+  for (const child of running) child.kill();
+});
+
 export interface RunningProgram {
   readonly pid: number;
   /** What `ready` captured in the line that said so. */
@@ -89,12 +107,13 @@ export async function startProgram(
   options: CommandOptions = {},
 ): Promise<RunningProgram> {
   const child = Bun.spawn([...command], {
-    env: { ...process.env, ...options.env },
+    env: { ...inherited(), ...options.env },
     ...(options.cwd !== undefined && { cwd: options.cwd }),
     stdin: "ignore",
     stdout: "pipe",
     stderr: "pipe",
   });
+  running.add(child);
   let output = "";
   const found = Promise.withResolvers<string>();
   const follow = async (stream: ReadableStream<Uint8Array>) => {
@@ -106,7 +125,10 @@ export async function startProgram(
     }
   };
   const ended = Promise.all([follow(child.stdout), follow(child.stderr), child.exited]);
-  ended.then(() => found.reject(new Error(`${command.join(" ")} ended early:\n${output}`)));
+  ended.then(() => {
+    running.delete(child);
+    found.reject(new Error(`${command.join(" ")} ended early:\n${output}`));
+  });
   return {
     pid: child.pid,
     ready: await found.promise,

@@ -38,6 +38,15 @@ export function describeWith(
   else reportMissing(name, missing);
 }
 
+/** A test that takes minutes or gigabytes: only `scripts/test --long` runs it. */
+export function testLong(
+  name: string,
+  body: () => void | Promise<void>,
+  { timeout = 600_000 }: ToolTestOptions = {},
+): void {
+  if (process.env["OCIREG_TEST_LONG"] === "1") test(name, body, timeout);
+}
+
 function missingTools(tools: string | readonly string[]): string[] {
   return [tools].flat().filter((tool) => findTool(tool) === undefined);
 }

@@ -40,14 +40,10 @@ export async function listReferrers(
   const artifactType = query.get("artifactType");
   // A plus that the client didn't encode reads as a space, which media types hardly have.
   const types = [artifactType, artifactType?.replaceAll(" ", "+")];
-  const last = query.get("last") ?? "";
-  const all = await store.listReferrers(repository, subject);
-  const wanted = all.filter(
-    (descriptor) =>
-      descriptor.digest > last &&
-      (artifactType === null || types.includes(descriptor.artifactType)),
-  );
-  const { manifests, more } = firstPage(wanted);
+  const isWanted = (descriptor: Descriptor) =>
+    artifactType === null || types.includes(descriptor.artifactType);
+  const all = store.listReferrers(repository, subject, query.get("last") ?? "");
+  const { manifests, more } = await firstPage(all, isWanted);
   const headers: Record<string, string> = { "content-type": OCI_IMAGE_INDEX };
   if (artifactType !== null) headers["oci-filters-applied"] = "artifactType";
   const end = manifests.at(-1);
@@ -64,11 +60,15 @@ export async function listReferrers(
 }
 
 /** As many descriptors as fit into one manifest. */
-function firstPage(descriptors: readonly Descriptor[]): { manifests: Descriptor[]; more: boolean } {
+async function firstPage(
+  descriptors: AsyncIterable<Descriptor>,
+  isWanted: (descriptor: Descriptor) => boolean,
+): Promise<{ manifests: Descriptor[]; more: boolean }> {
   const manifests: Descriptor[] = [];
   let size = 0;
-  for (const descriptor of descriptors) {
-    size += JSON.stringify(descriptor).length;
+  for await (const descriptor of descriptors) {
+    if (!isWanted(descriptor)) continue;
+    size += Buffer.byteLength(JSON.stringify(descriptor));
     if (size > referrersPage && manifests.length > 0) return { manifests, more: true };
     manifests.push(descriptor);
   }

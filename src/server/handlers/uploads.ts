@@ -129,6 +129,8 @@ async function append(
       `the Content-Range spans ${ranged} bytes, but the Content-Length is ${length}`,
     );
   }
+  // What an earlier process received may have to be read and hashed first.
+  exchange.pause();
   return store.appendUpload(repository, id, bodyChunks(exchange), {
     offset: range?.start,
     length: ranged ?? length,
