@@ -6,7 +6,7 @@ import { Failure } from "../lib/failure.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import { encodedOf } from "../oci/digest.ts";
 import type { Manifest } from "../oci/manifest.ts";
-import type { FormatReader } from "./plan.ts";
+import type { FormatReader } from "./format.ts";
 import { annotatedPath, type PlannedFile, type Target } from "./planned-file.ts";
 
 const PREFIX = "application/vnd.docker.ai.";

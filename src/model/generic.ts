@@ -1,6 +1,6 @@
 /** An artifact of a format that nobody here knows: its layers as they are, by title where they have one. */
 import { encodedOf } from "../oci/digest.ts";
-import type { FormatReader } from "./plan.ts";
+import type { FormatReader } from "./format.ts";
 import { annotatedPath, type PlannedFile } from "./planned-file.ts";
 
 export const generic: FormatReader = {

@@ -7,10 +7,9 @@ import type { Descriptor } from "../oci/descriptor.ts";
 import { isDigest } from "../oci/digest.ts";
 import { MAX_MANIFEST_SIZE, type Manifest } from "../oci/manifest.ts";
 import { docker } from "./docker.ts";
+import type { Format, FormatReader } from "./format.ts";
 import { generic } from "./generic.ts";
 import { isCompleteModel, isConsolidated, type PlannedFile, settlePaths } from "./planned-file.ts";
-
-export type Format = "docker" | "unknown";
 
 export interface Plan {
   readonly format: Format;
@@ -18,17 +17,6 @@ export interface Plan {
   readonly files: readonly PlannedFile[];
   /** One line each, for people. */
   readonly warnings: readonly string[];
-}
-
-export interface FormatReader {
-  readonly format: Format;
-  /** Whether `plan` wants the config blob. */
-  readonly usesConfig: boolean;
-  recognises(manifest: Manifest): boolean;
-  plan(
-    layers: readonly Descriptor[],
-    config?: Uint8Array,
-  ): { readonly files: readonly PlannedFile[]; readonly warnings: readonly string[] };
 }
 
 /** The first that recognises a manifest reads it. */

@@ -1,6 +1,7 @@
 /** What an artifact holds, from its manifest and config alone. */
 import { type DockerDescription, describeDockerConfig } from "../model/docker.ts";
-import { configFor, type Format, plan } from "../model/plan.ts";
+import type { Format } from "../model/format.ts";
+import { configFor, plan } from "../model/plan.ts";
 import type { Descriptor, Platform } from "../oci/descriptor.ts";
 import type { Digest } from "../oci/digest.ts";
 import { embeddedData } from "../oci/partial.ts";
