@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { existsSync, readdirSync } from "node:fs";
 import { appendFile, mkdir, readFile, rm, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import fc from "fast-check";
 import { algorithmOf, type Digest, digestOf, encodedOf } from "../../src/oci/digest.ts";
 import { OCI_IMAGE_INDEX, OCI_IMAGE_MANIFEST } from "../../src/oci/media-types.ts";
 import { openFilesystemStore } from "../../src/storage/filesystem/store.ts";
@@ -131,6 +132,44 @@ describe("filesystem: layout", () => {
   });
 });
 
+describe("filesystem: the catalogue", () => {
+  test("shows repositories that come and go after it was read at rest", async () => {
+    const root = temporaryDirectory();
+    const store = await openFilesystemStore(root);
+    const bytes = imageManifest([]);
+    const list = async () => (await store.listRepositories()).items;
+    const repositories = join(root, v2, "repositories");
+    for (const name of ["one", "two/three"]) {
+      await store.putManifest(name, { bytes, tags: [], sparse });
+      const past = new Date(Date.now() - 60_000);
+      await utimes(repositories, past, past);
+      await list();
+    }
+    expect(await list()).toEqual(["one", "two/three"]);
+    await store.putManifest("four", { bytes, tags: [], sparse });
+    expect(await list()).toEqual(["four", "one", "two/three"]);
+    await rm(join(repositories, "one"), { recursive: true });
+    expect(await list()).toEqual(["four", "two/three"]);
+  });
+
+  test("pages through any names as sorting them would", async () => {
+    const root = temporaryDirectory();
+    const store = await openFilesystemStore(root);
+    const component = fc.stringMatching(/^[a-c]([-.]?[a-c0]){0,2}$/);
+    const name = fc.array(component, { minLength: 1, maxLength: 3 }).map((c) => c.join("/"));
+    const names = fc.sample(name, { numRuns: 120, seed: 7 });
+    for (const each of names) {
+      await mkdir(join(root, v2, "repositories", each, "_manifests"), { recursive: true });
+    }
+    const sorted = [...new Set(names)].sort();
+    expect((await store.listRepositories()).items).toEqual(sorted);
+    for (const last of [...sorted, "", "a", "a/", "b-", "zzz", "a/b/c/d"]) {
+      const { items } = await store.listRepositories({ limit: 3, last });
+      expect(items).toEqual(sorted.filter((each) => each > last).slice(0, 3));
+    }
+  });
+});
+
 describe("filesystem: several processes over one root", () => {
   test("an upload that one started goes on and ends in another", async () => {
     const root = temporaryDirectory();
@@ -172,6 +211,34 @@ describe("filesystem: several processes over one root", () => {
     expect((await second.getManifest("a", "v")).digest).toBe(two.digest);
     await first.deleteManifest("a", two.digest);
     expect(await codeOf(second.getManifest("a", "v"))).toBe("MANIFEST_UNKNOWN");
+  });
+});
+
+describe("filesystem: opened for reading", () => {
+  test("nothing is written to the root that another registry wrote", async () => {
+    const root = temporaryDirectory();
+    const writer = await openFilesystemStore(root);
+    const digest = await pushBlob(writer, "a", "content");
+    const { digest: manifest } = await writer.putManifest("a", {
+      bytes: imageManifest([]),
+      tags: ["v1"],
+      sparse,
+    });
+    await rm(join(root, ".ocireg"), { recursive: true });
+    const before = filesBelow(root);
+    const store = await openFilesystemStore(root, { readOnly: true });
+    expect(await readBlob(await store.openBlob("a", digest))).toBe("content");
+    expect((await store.getManifest("a", "v1")).digest).toBe(manifest);
+    expect((await store.listRepositories()).items).toEqual(["a"]);
+    expect(await Array.fromAsync(store.listReferrers("a", digest))).toEqual([]);
+    expect(existsSync(join(root, ".ocireg"))).toBe(false);
+    expect(filesBelow(root)).toEqual(before);
+  });
+
+  test("an empty root is an empty registry", async () => {
+    const store = await openFilesystemStore(temporaryDirectory(), { readOnly: true });
+    expect((await store.listRepositories()).items).toEqual([]);
+    expect(await codeOf(store.getManifest("a", "v1"))).toBe("MANIFEST_UNKNOWN");
   });
 });
 

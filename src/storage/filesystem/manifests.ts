@@ -20,7 +20,7 @@ import type {
   StoredManifest,
 } from "../store.ts";
 import type { FilesystemBlobs } from "./blobs.ts";
-import { listRepositories } from "./catalog.ts";
+import { Catalog } from "./catalog.ts";
 import type { Layout } from "./layout.ts";
 import { readLink, removeLink, writeLink, writeWithParents } from "./links.ts";
 import { FilesystemReferrers } from "./referrers.ts";
@@ -41,6 +41,7 @@ interface Cached {
 export class FilesystemManifests implements ManifestStore {
   private readonly tags: FilesystemTags;
   private readonly referrers: FilesystemReferrers;
+  private readonly catalog: Catalog;
   /** A manifest that is deleted while it is pushed would leave tags of nothing. */
   private readonly changing = new KeyedLock();
   private readonly cache = new LruCache<Digest, Cached>(cacheSize, (m) => m.bytes.byteLength + 256);
@@ -50,6 +51,7 @@ export class FilesystemManifests implements ManifestStore {
     private readonly blobs: FilesystemBlobs,
   ) {
     this.tags = new FilesystemTags(layout);
+    this.catalog = new Catalog(layout.repositories);
     this.referrers = new FilesystemReferrers(layout, async (repository, digest) => {
       const manifest = await this.parsed(repository, digest);
       return manifest && subjectOf(manifest)?.digest;
@@ -139,7 +141,7 @@ export class FilesystemManifests implements ManifestStore {
   }
 
   listRepositories(options?: PageOptions): Promise<Page<string>> {
-    return listRepositories(this.layout.repositories, options);
+    return this.catalog.list(options);
   }
 
   /** The content of a manifest that exists; undefined when its bytes are gone. */

@@ -9,16 +9,31 @@ import { FilesystemUploads } from "./uploads.ts";
 /** Milliseconds after which an unfinished temporary file is nobody's. */
 const abandoned = 24 * 60 * 60 * 1000;
 
+export interface FilesystemStoreOptions {
+  /**
+   * Whether nobody will write by way of this store: then opening it doesn't either, and the root may
+   * be on a read-only disk.
+   *
+   * @default false
+   */
+  readonly readOnly?: boolean;
+}
+
 /**
  * Opens the store in the directory `root`, which may be new, or one that registry:2 or registry:3
  * wrote. Several processes may have the same root open.
  */
-export async function openFilesystemStore(root: string): Promise<Store> {
+export async function openFilesystemStore(
+  root: string,
+  { readOnly = false }: FilesystemStoreOptions = {},
+): Promise<Store> {
   const layout = new Layout(root);
-  await makeDirectory(layout.repositories);
-  await makeDirectory(layout.blobs);
-  await makeDirectory(layout.temporary);
-  await removeAbandoned(layout.temporary);
+  if (!readOnly) {
+    await makeDirectory(layout.repositories);
+    await makeDirectory(layout.blobs);
+    await makeDirectory(layout.temporary);
+    await removeAbandoned(layout.temporary);
+  }
 
   const blobs = new FilesystemBlobs(layout);
   const manifests = new FilesystemManifests(layout, blobs);
