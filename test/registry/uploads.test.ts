@@ -233,7 +233,7 @@ describe("an upload", () => {
     truncateSync(path, 512 * 1024 ** 2);
     // A process of its own: the peak that is measured is the client's alone.
     const script = join(import.meta.dir, "transfer-large.ts");
-    const peak = Number(await runChecked(["bun", script, registry.host, path]));
+    const peak = Number(await runChecked([process.execPath, script, registry.host, path]));
     expect(peak).toBeGreaterThan(0);
     expect(peak).toBeLessThan(150 * 1024 * 1024);
     await registry.stop();
