@@ -198,10 +198,10 @@ export class FilesystemManifests implements ManifestStore {
     const children = sparse === "none" ? manifestsOf(manifest) : [];
     const missing = (
       await Promise.all([
-        mapConcurrently(blobs, lookups, async ({ digest }) =>
+        mapConcurrently(digestsOf(blobs), lookups, async (digest) =>
           (await this.blobs.has(repository, digest)) ? [] : [digest],
         ),
-        mapConcurrently(children, lookups, async ({ digest }) =>
+        mapConcurrently(digestsOf(children), lookups, async (digest) =>
           (await readLink(this.layout.revisionLink(repository, digest))) ? [] : [digest],
         ),
       ])
@@ -214,6 +214,11 @@ export class FilesystemManifests implements ManifestStore {
       );
     }
   }
+}
+
+/** Each digest once. */
+function digestsOf(descriptors: readonly Descriptor[]): Digest[] {
+  return [...new Set(descriptors.map(({ digest }) => digest))];
 }
 
 /** A layer that lies elsewhere, by licence or by URL, needn't be here. */
