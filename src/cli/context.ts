@@ -28,6 +28,11 @@ export interface Context extends CommandContext {
   failure: unknown;
 }
 
+/** Thrown by a command that runs until it is interrupted: it has stopped as it was asked to. */
+export class Stopped extends Error {
+  override readonly name = "Stopped";
+}
+
 /** The reason of an abort by a signal of the operating system. */
 export class Interruption extends Error {
   override readonly name = "Interruption";

@@ -7,8 +7,9 @@ export function jsonLine(
   properties: Readonly<Record<string, unknown>> = {},
   timestamp = Date.now(),
 ): string {
-  const time = new Date(timestamp).toISOString();
-  return `${JSON.stringify({ time, level, message: oneLine(message), ...properties })}\n`;
+  const own = { time: new Date(timestamp).toISOString(), level, message: oneLine(message) };
+  // First in order, and no property takes their place.
+  return `${JSON.stringify({ ...own, ...properties, ...own })}\n`;
 }
 
 /** A line of `--log-format text`: `2025-11-21T10:00:00.000Z info GET /v2/ 200 …`. */

@@ -51,6 +51,7 @@ function formatJson(record: LogRecord): string {
   return jsonLine(record.level, messageOf(record), record.properties, record.timestamp);
 }
 
+/** What isn't known is null among the properties, and a dash in the text. */
 function messageOf({ message }: LogRecord): string {
-  return message.map(String).join("");
+  return message.map((part) => String(part ?? "-")).join("");
 }

@@ -1,4 +1,5 @@
 /** The request log of `serve`: a line for each request, never with credentials. */
+import { unmapped } from "../lib/address.ts";
 import type { RequestLogEntry } from "../server/server.ts";
 import { logger } from "./log.ts";
 
@@ -15,10 +16,10 @@ export function logRequest(entry: RequestLogEntry): void {
     method: entry.method,
     path: entry.path.slice(0, maxPathLength),
     status: entry.status,
-    bytes: entry.bytes ?? "-",
+    bytes: entry.bytes ?? null,
     milliseconds: Math.round(entry.milliseconds * 10) / 10,
-    remote: entry.remote ?? "-",
-    user: entry.user ?? "-",
-    userAgent: entry.userAgent?.slice(0, maxUserAgentLength),
+    remote: entry.remote === undefined ? null : unmapped(entry.remote),
+    user: entry.user ?? null,
+    userAgent: entry.userAgent?.slice(0, maxUserAgentLength) ?? null,
   });
 }

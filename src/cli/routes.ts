@@ -46,7 +46,7 @@ const serve = command({
 const pull = command({
   brief: "Get a model from a registry, verified, and print where it is",
   description:
-    "Prints the absolute path of a directory that an inference engine opens as it is. What is in the cache isn't fetched again; an interrupted pull goes on where it stopped.",
+    "Prints the absolute path of a directory that an inference engine opens as it is. What is in the cache isn't fetched again; after an interruption, the blobs that were complete stay.",
   arguments: [argument.reference],
   flags: [
     flags("Flags", "output", "include", "exclude", "platform", "offline", "verify", "json"),
@@ -61,7 +61,7 @@ const pull = command({
   aliases: { o: "output" },
   examples: [
     "ocireg pull user/model:tag",
-    'vllm serve "$(ocireg pull ghcr.io/org/model:v1)"',
+    'model="$(ocireg pull ghcr.io/org/model:v1)" && vllm serve "$model"',
     "ocireg pull --output ./model --exclude '*.gguf' registry.example:5000/org/model",
   ],
   load: () => import("./commands/pull.ts"),

@@ -4,7 +4,7 @@ import { ExitCode, run as runApplication } from "@stricli/core";
 import type { Environment } from "../config/load.ts";
 import { flagName, settingNames, settingSchema } from "../config/schema.ts";
 import { application } from "./application.ts";
-import type { Context } from "./context.ts";
+import { type Context, Stopped } from "./context.ts";
 import { EXIT_DONE, EXIT_UNEXPECTED, EXIT_USAGE, exitCodeOf, isForeseen } from "./exit.ts";
 import { jsonLine } from "./log-line.ts";
 import { BrokenPipe, Output } from "./output.ts";
@@ -74,7 +74,7 @@ function report({ failure, log, signal, stderr }: Context): number {
   // After an interruption, whatever failed did so because of it.
   const error = signal.aborted && !(failure instanceof BrokenPipe) ? signal.reason : failure;
   const code = exitCodeOf(error);
-  if (error instanceof BrokenPipe) return code;
+  if (error instanceof BrokenPipe || failure instanceof Stopped) return code;
   const debug = log.logLevel === "debug";
   const message = renderError(error);
   if (log.logFormat === "json") {

@@ -161,7 +161,8 @@ export const Settings = Type.Object({
 
   // How other registries are reached.
   plainHttp: Registries({
-    description: "Speak HTTP without TLS to these registries, or to all (loopback is, but with --ca)",
+    description:
+      "Speak plain HTTP to these registries, or to all (loopback's default, without --ca)",
     default: false,
     notation: registries,
   }),
@@ -183,8 +184,8 @@ export const Settings = Type.Object({
   // The cache and what is taken from a reference.
   cacheDir: Optional(path("DIR"), "Where pulled models are kept; see 'ocireg cache path'"),
   output: Optional(path("PATH"), "Write here instead", { inFile: false }),
-  include: Words("GLOB", "Take only files that match; may be repeated"),
-  exclude: Words("GLOB", "Leave out files that match; may be repeated"),
+  include: Words("GLOB", "Take only files that match, and all archives; may be repeated"),
+  exclude: Words("GLOB", "Leave out files that match, but no archives; may be repeated"),
   platform: Optional(textual("OS/ARCH"), "Platform to take from an index; default: this machine's"),
   offline: Flag("Use only what is in the cache"),
   verify: Flag("Read what is in the cache again and check its digests"),

@@ -22,3 +22,8 @@ export function formatAddress({ host, port }: Address): string {
 export function isLoopback(host: string): boolean {
   return host === "localhost" || host === "::1" || /^127(?:\.\d{1,3}){3}$/.test(host);
 }
+
+/** `127.0.0.1` for `::ffff:127.0.0.1`, as which a socket of both kinds shows an IPv4 peer. */
+export function unmapped(address: string): string {
+  return address.replace(/^::ffff:(?=\d{1,3}(?:\.\d{1,3}){3}$)/i, "");
+}

@@ -5,9 +5,11 @@ export interface Subject {
   readonly digest?: string;
   /** The name that the content will have; absent where only its header tells. */
   readonly path?: string;
+  /** What content without a path is. */
+  readonly kind?: "archive" | "shard";
 }
 
-/** Bytes, over the whole transfer. */
+/** Bytes, over the whole transfer. What turns out to be there already leaves the total. */
 interface Amount {
   readonly completed: number;
   readonly total: number;
@@ -15,7 +17,11 @@ interface Amount {
 
 /** An event of `--progress json`, one object a line. */
 export type TransferEvent =
-  | ({ readonly type: "start" } & Amount)
+  | ({
+      readonly type: "start";
+      /** The other side may have some of it already. */
+      readonly atMost?: true;
+    } & Amount)
   /** At most four a second, and one every ten seconds when nothing moves. Rate: bytes a second. */
   | ({ readonly type: "progress"; readonly rate: number } & Amount & Subject)
   /** The content of one blob matched its digest. */
@@ -49,12 +55,21 @@ export class ProgressMeter implements Disposable {
   private subject: Subject = {};
   private readonly timer: ReturnType<typeof setInterval>;
 
-  /** @param total bytes to move */
+  /**
+   * @param total bytes to move
+   * @param limit whether some of them may turn out to be there already
+   */
   constructor(
-    private readonly total: number,
+    private total: number,
     private readonly listener: EventListener = () => {},
+    limit: "exactly" | "at most" = "exactly",
   ) {
-    this.listener({ type: "start", completed: 0, total });
+    this.listener({
+      type: "start",
+      completed: 0,
+      total,
+      ...(limit === "at most" && { atMost: true }),
+    });
     this.timer = setInterval(() => this.tick(), PROGRESS_INTERVAL);
     this.timer.unref();
   }
@@ -63,6 +78,11 @@ export class ProgressMeter implements Disposable {
   advance(bytes: number, subject: Subject): void {
     this.completed += bytes;
     this.subject = subject;
+  }
+
+  /** Takes bytes from the total that needn't be moved. */
+  skip(bytes: number): void {
+    this.total -= bytes;
   }
 
   verified(subject: Subject): void {

@@ -172,7 +172,7 @@ function fetchFiles(
   const wanted = files.map(({ descriptor: { digest, size }, target }) => ({
     digest,
     size,
-    ...(target.kind === "file" && { path: target.path }),
+    ...(target.kind === "file" ? { path: target.path } : { kind: target.kind }),
   }));
   return fetchWanted(wanted, into, options);
 }

@@ -15,7 +15,7 @@ import type { RegistryClient } from "../registry/client.ts";
 import { digestFile } from "./blobs.ts";
 import { transferAll } from "./concurrently.ts";
 import { diskFailure } from "./disk.ts";
-import { type EventListener, ProgressMeter } from "./events.ts";
+import { type EventListener, ProgressMeter, type Subject } from "./events.ts";
 import { type LocalFile, listModel } from "./model-directory.ts";
 import { packTar } from "./pack-tar.ts";
 import { readGgufHead, readSafetensorsHeader } from "./weight-headers.ts";
@@ -83,6 +83,7 @@ async function pushFrom(staging: string, options: PushOptions): Promise<PushResu
   using meter = new ProgressMeter(
     sources.reduce((sum, { size }) => sum + size, 0),
     onEvent,
+    "at most",
   );
   const layers = await transferAll(sources, CONCURRENCY, signal, (source, either) =>
     pushLayer(source, { ...options, signal: either }, meter),
@@ -183,16 +184,17 @@ async function pushLayer(
   meter: ProgressMeter,
 ): Promise<Descriptor> {
   const digest = await digestFile(source, "sha256", signal);
-  const subject = { digest, ...(path !== undefined && { path }) };
+  const subject: Subject = { digest, ...(path === undefined ? { kind: "archive" } : { path }) };
   let sent = 0;
-  await client.pushBlob(reference, { digest, size }, () => Bun.file(source), {
+  const outcome = await client.pushBlob(reference, { digest, size }, () => Bun.file(source), {
     ...(signal && { signal }),
     onProgress(bytes) {
       meter.advance(bytes - sent, subject);
       sent = bytes;
     },
   });
-  meter.advance(size - sent, subject);
+  if (outcome === "uploaded") meter.advance(size - sent, subject);
+  else meter.skip(size - sent);
   meter.verified(subject);
   return {
     mediaType,

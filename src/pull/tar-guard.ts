@@ -32,7 +32,9 @@ class Guard {
   /** Bytes until the next header block. */
   private skip = 0;
   /** The content of a PAX header that is coming. */
-  private pax: { readonly bytes: Uint8Array; filled: number } | undefined;
+  private pax:
+    | { readonly bytes: Uint8Array; readonly isGlobal: boolean; filled: number }
+    | undefined;
   /** The size that a PAX header gives the next entry. */
   private nextSize: number | undefined;
   private ended = false;
@@ -70,7 +72,9 @@ class Guard {
     if (metadata.has(type)) {
       const size = this.sizeField();
       if (size > MAX_METADATA) throw this.refused(`it has ${size} bytes of metadata at one entry`);
-      if (type === "x" || type === "g") this.pax = { bytes: new Uint8Array(size), filled: 0 };
+      if (type === "x" || type === "g") {
+        this.pax = { bytes: new Uint8Array(size), isGlobal: type === "g", filled: 0 };
+      }
       this.skip = padded(size);
       return;
     }
@@ -83,17 +87,37 @@ class Guard {
 
   private collectPax(bytes: Uint8Array): void {
     if (!this.pax) return;
-    const { bytes: collected, filled } = this.pax;
+    const { bytes: collected, filled, isGlobal } = this.pax;
     const part = bytes.subarray(0, collected.byteLength - filled);
     collected.set(part, filled);
     this.pax.filled += part.byteLength;
     if (this.pax.filled < collected.byteLength) return;
     this.pax = undefined;
-    const text = new TextDecoder().decode(collected);
-    if (/(?:^|\n)\d+ GNU\.sparse\./.test(text)) throw this.refused("it has a sparse file");
-    for (const [, size = ""] of text.matchAll(/(?:^|\n)\d+ size=([^\n]*)/g)) {
-      if (!/^\d{1,16}$/.test(size)) throw this.refused("it has an entry with an invalid size");
-      this.nextSize = Number(size);
+    for (const { key, value } of this.paxRecords(collected)) {
+      if (key.startsWith("GNU.sparse.")) throw this.refused("it has a sparse file");
+      if (key !== "size") continue;
+      // Nobody means one size for all entries.
+      if (isGlobal || !/^\d{1,16}$/.test(value)) {
+        throw this.refused("it has an entry with an invalid size");
+      }
+      this.nextSize = Number(value);
+    }
+  }
+
+  /** Records are `<length> <key>=<value>\n`, and a value may hold anything, line feeds too. */
+  private *paxRecords(bytes: Uint8Array): Generator<{ key: string; value: string }> {
+    for (let start = 0; start < bytes.byteLength; ) {
+      const digits = /^\d{1,7} /.exec(
+        String.fromCharCode(...bytes.subarray(start, start + 8)),
+      )?.[0];
+      const end = start + Number(digits ?? 0);
+      const text = new TextDecoder().decode(bytes.subarray(start + (digits?.length ?? 0), end));
+      const equals = text.indexOf("=");
+      if (end > bytes.byteLength || equals < 1 || !text.endsWith("\n")) {
+        throw this.refused("it has a malformed PAX header");
+      }
+      yield { key: text.slice(0, equals), value: text.slice(equals + 1, -1) };
+      start = end;
     }
   }
 

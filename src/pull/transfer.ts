@@ -13,7 +13,7 @@ import type { RegistryClient } from "../registry/client.ts";
 import type { BlobDirectory, BlobId } from "./blobs.ts";
 import { transferAll } from "./concurrently.ts";
 import { requireSpace } from "./disk.ts";
-import { type EventListener, ProgressMeter } from "./events.ts";
+import { type EventListener, ProgressMeter, type Subject } from "./events.ts";
 import { withLease } from "./lease.ts";
 
 export interface TransferOptions {
@@ -23,10 +23,8 @@ export interface TransferOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** A blob to fetch, and the name that it will have, for the events. */
-export interface WantedBlob extends BlobId {
-  readonly path?: string;
-}
+/** A blob to fetch, and for the events what it is. */
+export interface WantedBlob extends BlobId, Pick<Subject, "path" | "kind"> {}
 
 /** Blobs that are fetched at a time. */
 const CONCURRENCY = 4;
@@ -71,8 +69,8 @@ async function fetchBlob(
   { client, repository, signal, onEvent }: TransferOptions,
   meter: ProgressMeter,
 ): Promise<void> {
-  const { digest, size, path } = blob;
-  const subject = { digest, ...(path !== undefined && { path }) };
+  const { digest, size, path, kind } = blob;
+  const subject = { digest, ...(path !== undefined && { path }), ...(kind && { kind }) };
   let received = 0;
 
   async function attempt(working: string): Promise<void> {
@@ -117,6 +115,7 @@ async function fetchBlob(
       }
     },
   );
-  meter.advance(size - received, subject);
+  // Another process fetched it, or the rest of it.
+  meter.skip(size - received);
   meter.verified(subject);
 }

@@ -1,5 +1,7 @@
 /** What can go wrong below HTTP, in words, and whether trying again may help. */
 
+import { isLoopback } from "./host.ts";
+
 /** OpenSSL's and Bun's codes for a certificate that isn't accepted. */
 const CERTIFICATE = /CERT|SELF_SIGNED|UNABLE_TO_VERIFY|UNABLE_TO_GET_ISSUER|ALTNAME|HOSTNAME_MISM/;
 
@@ -20,6 +22,9 @@ const REASONS: Readonly<Record<string, string>> = {
   Malformed_HTTP_Response: "what it sent isn't HTTP",
 };
 
+/** What a host that expects TLS does with a plain request: it closes, or answers in TLS. */
+const LIKE_TLS = new Set(["ECONNRESET", "ConnectionClosed", "EPIPE", "Malformed_HTTP_Response"]);
+
 /** Another attempt would meet the same. */
 const PERMANENT = new Set(["EPROTO", "Malformed_HTTP_Response"]);
 
@@ -32,24 +37,33 @@ export class ConnectionError extends Error {
     /** `the connection was refused` */
     readonly reason: string,
     readonly transient: boolean,
-    options?: ErrorOptions,
+    { advice = "", ...options }: ErrorOptions & { advice?: string } = {},
   ) {
-    super(`${url.host}: ${reason}`, options);
+    super(`${url.host}: ${reason}${advice && `; ${advice}`}`, options);
   }
 
   static stalled(url: URL): ConnectionError {
     return new ConnectionError(url, "nothing moved for too long", true);
   }
 
-  static from(url: URL, cause: unknown): ConnectionError {
+  /** @param first whether the host had answered nothing yet, to a request that has no body */
+  static from(url: URL, cause: unknown, first: boolean): ConnectionError {
     const code = codeOf(cause);
     if (CERTIFICATE.test(code)) {
       const reason = `its certificate isn't trusted (${code}): ${CERTIFICATE_ADVICE}`;
       return new ConnectionError(url, reason, false, { cause });
     }
     const reason = REASONS[code] ?? `the request failed (${code})`;
-    return new ConnectionError(url, reason, !PERMANENT.has(code), { cause });
+    const advice = first && url.protocol === "http:" && LIKE_TLS.has(code) ? tlsAdvice(url) : "";
+    return new ConnectionError(url, reason, !PERMANENT.has(code), { cause, advice });
   }
+}
+
+function tlsAdvice({ hostname }: URL): string {
+  const remedy = isLoopback(hostname)
+    ? "give --ca FILE or --insecure-skip-tls-verify"
+    : "leave --plain-http out";
+  return `if it speaks TLS, ${remedy}`;
 }
 
 function codeOf(error: unknown): string {

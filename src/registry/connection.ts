@@ -72,6 +72,7 @@ function lengthOf(body: RequestBody | undefined): Record<string, string> {
 class Exchange {
   readonly #abort = new AbortController();
   readonly #answerTimeout: number;
+  #answered = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #stalled = false;
   /** What reading our own body threw: not the connection's fault. */
@@ -113,7 +114,7 @@ class Exchange {
     if (this.#localError) return this.#localError.error;
     return this.#stalled
       ? ConnectionError.stalled(this.request.url)
-      : ConnectionError.from(this.request.url, error);
+      : ConnectionError.from(this.request.url, error, !this.#answered && !this.request.body);
   }
 
   /** What fetch is to send of `source`. */
@@ -142,6 +143,7 @@ class Exchange {
   }
 
   answer(response: Response): Answer {
+    this.#answered = true;
     const { status, headers } = response;
     const url = new URL(this.request.url);
     if (!response.body || this.request.method === "HEAD") {

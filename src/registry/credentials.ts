@@ -13,6 +13,9 @@ export interface FoundCredential extends AuthEntry {
   readonly source?: string;
 }
 
+/** Where podman and skopeo keep credentials when there is no runtime directory. */
+const RUNTIME_ROOT = "/run/containers";
+
 type Environment = Readonly<Record<string, string | undefined>>;
 
 export class Credentials {
@@ -61,7 +64,10 @@ export class Credentials {
   async #search(registry: string, repository: string | undefined): Promise<FoundCredential> {
     const { username, password, credentialRegistry, env } = this.#options;
     if (username !== undefined && password !== undefined && registry === credentialRegistry) {
-      return { credential: { kind: "basic", username, password }, source: "the command line" };
+      return {
+        credential: { kind: "basic", username, password },
+        source: "the command line or environment",
+      };
     }
     let helper: FoundCredential | undefined;
     for await (const { text, source } of authFiles(env ?? process.env)) {
@@ -84,14 +90,17 @@ async function* authFiles(env: Environment): AsyncGenerator<{ text: string; sour
   }
 }
 
-function authFilePaths(env: Environment): string[] {
+/** Where credentials may lie, the first to ask first. The counterpart of containers-auth.json(5). */
+export function authFilePaths(env: Environment, uid = process.getuid?.()): string[] {
   const home = env["HOME"] || homedir();
-  const runtime = env["XDG_RUNTIME_DIR"];
+  const runtime = env["XDG_RUNTIME_DIR"]
+    ? join(env["XDG_RUNTIME_DIR"], "containers")
+    : uid !== undefined && join(RUNTIME_ROOT, String(uid));
   const config = env["XDG_CONFIG_HOME"] || join(home, ".config");
   return [
     ...(env["REGISTRY_AUTH_FILE"] ? [env["REGISTRY_AUTH_FILE"]] : []),
     join(env["DOCKER_CONFIG"] || join(home, ".docker"), "config.json"),
-    ...(runtime ? [join(runtime, "containers", "auth.json")] : []),
+    ...(runtime ? [join(runtime, "auth.json")] : []),
     join(config, "containers", "auth.json"),
   ];
 }
@@ -102,6 +111,8 @@ async function readIfPresent(path: string, source: string): Promise<string | und
   } catch (cause) {
     const code = (cause as NodeJS.ErrnoException).code;
     if (code === "ENOENT" || code === "ENOTDIR") return undefined;
+    // Root may keep all of it to itself.
+    if (code === "EACCES" && path.startsWith(RUNTIME_ROOT)) return undefined;
     throw new Failure("usage", `can't read the credentials in ${source}: ${code}`, { cause });
   }
 }

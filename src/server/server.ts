@@ -41,8 +41,12 @@ export interface ServerOptions {
 export interface RunningServer {
   readonly url: string;
   readonly port: number;
-  /** Takes no new requests, lets those under way finish, and ends them after the given time. */
-  stop(drainMilliseconds: number): Promise<void>;
+  /**
+   * Takes no new requests, lets those under way finish, and ends them after the given time.
+   *
+   * @returns whether all finished by themselves
+   */
+  stop(drainMilliseconds: number): Promise<boolean>;
 }
 
 /** @throws {Failure} `usage` when the address can't be listened on, or a named file can't be used */
@@ -84,10 +88,15 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     url: `${tls ? "https" : "http"}://${host.includes(":") ? `[${host}]` : host}:${bound}`,
     port: bound,
     async stop(drainMilliseconds) {
-      const drained = server.stop();
-      const timer = setTimeout(() => server.stop(true), drainMilliseconds);
-      await drained;
+      let drained = true;
+      const stopped = server.stop();
+      const timer = setTimeout(() => {
+        drained = false;
+        server.stop(true);
+      }, drainMilliseconds);
+      await stopped;
       clearTimeout(timer);
+      return drained;
     },
   };
 }

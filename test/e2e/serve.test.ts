@@ -66,7 +66,8 @@ describe("serve", () => {
     served.kill("SIGTERM");
     expect(await served.exited).toBe(143);
     expect(served.stdout()).toBe("");
-    expect(served.stderr()).toEndWith("\nocireg: terminated\n");
+    expect(served.stderr()).toEndWith(" info stopped\n");
+    expect(served.stderr()).not.toContain("ocireg: terminated");
   });
 
   test("says everything as JSON where that is asked for", async () => {
@@ -81,7 +82,10 @@ describe("serve", () => {
       .map((line) => JSON.parse(line));
     expect(lines[0]).toMatchObject({ level: "info", root: served.root, url: served.url });
     expect(lines[1]).toMatchObject({ method: "GET", path: "/v2/a/tags/list", status: 404 });
-    expect(lines.at(-1)).toMatchObject({ level: "error", message: "interrupted" });
+    expect(lines[1]).toMatchObject({ bytes: null, user: null });
+    expect(lines[1].message).toEndWith(" 127.0.0.1 -");
+    expect(lines.at(-1)).toMatchObject({ level: "info", message: "stopped" });
+    for (const { time } of lines) expect(new Date(time).toISOString()).toBe(time);
   });
 
   test("logs requests, but neither credentials nor what moves a cursor", async () => {
@@ -160,6 +164,10 @@ describe("serve", () => {
       "warning reachable from other machines without --tls-cert and --htpasswd\n",
     );
     expect((await fetch(`http://127.0.0.1:${new URL(served.url).port}/v2/`)).status).toBe(200);
+    served.kill("SIGTERM");
+    await served.exited;
+    // Whichever kind of socket it listens on.
+    expect(served.stderr()).toMatch(/ GET \/v2\/ 200 2 [\d.]+ms 127\.0\.0\.1 -\n/);
   });
 });
 
@@ -171,6 +179,7 @@ describe("serve, asked to stop,", () => {
     await untilRefused(served);
     expect(await download.finish()).toBe(download.size);
     expect(await served.exited).toBe(143);
+    expect(served.stderr()).not.toContain("warning");
   });
 
   test("cuts transfers that outlast --drain-timeout", async () => {
@@ -179,6 +188,7 @@ describe("serve, asked to stop,", () => {
     served.kill("SIGTERM");
     expect(await served.exited).toBe(143);
     await download.cancel().catch(() => {});
+    expect(served.stderr()).toContain(" warning cut the transfers that went on after 200ms");
   });
 
   test("ends at once when asked twice", async () => {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { formatAddress, isLoopback, parseAddress } from "../../src/lib/address.ts";
+import { formatAddress, isLoopback, parseAddress, unmapped } from "../../src/lib/address.ts";
 
 describe("addresses", () => {
   test.each([
@@ -24,5 +24,12 @@ describe("addresses", () => {
   test("loopback is what other machines can't reach", () => {
     expect(["127.0.0.1", "127.8.9.10", "::1", "localhost"].every(isLoopback)).toBe(true);
     expect(["", "0.0.0.0", "::", "10.0.0.1", "127.example.org"].some(isLoopback)).toBe(false);
+  });
+
+  test("of IPv4 are shown as such where IPv6 carries them", () => {
+    expect(unmapped("::ffff:127.0.0.1")).toBe("127.0.0.1");
+    for (const address of ["10.0.0.1", "::1", "::ffff:7f00:1", "2001:db8::ffff:1.2.3.4"]) {
+      expect(unmapped(address)).toBe(address);
+    }
   });
 });

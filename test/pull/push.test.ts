@@ -148,6 +148,17 @@ describe("pushing a directory", () => {
     const last = events.at(-1);
     if (last?.type !== "done") throw new Error("it isn't done");
     expect(last.completed).toBe(last.total);
+    expect(last.completed).toBeGreaterThan(0);
+  });
+
+  test("counts nothing of what the registry has already", async () => {
+    const model = temporaryDirectory();
+    await makeModel(model, { shards: 2, bytesPerShard: 4096, seed: 99 });
+    await pushFrom(model, "there");
+    const events: TransferEvent[] = [];
+    await pushFrom(model, "there", { onEvent: (event) => events.push(event) });
+    expect(events[0]).toMatchObject({ type: "start", atMost: true });
+    expect(events.at(-1)).toEqual({ type: "done", completed: 0, total: 0 });
   });
 
   test("refuses weights that aren't valid, and pushes nothing", async () => {

@@ -236,6 +236,34 @@ describe("an archive is refused", () => {
     }
   });
 
+  test("with a sparse file behind a PAX comment that looks like a size", async () => {
+    const archive = concat(
+      pax({ comment: "\n13 size=1024" }),
+      tarEntry({ name: "ok" }),
+      tarEntry({ name: "x", type: "S", content: "map" }),
+      new Uint8Array(1024),
+    );
+    expect(await refusal(archive)).toContain("unsupported type");
+  });
+
+  test("with a PAX size for all entries", async () => {
+    const archive = concat(
+      pax({ size: "1024" }, "g"),
+      tarEntry({ name: "a", content: "x".repeat(1024) }),
+      tarEntry({ name: "b", content: "x".repeat(1024) }),
+      new Uint8Array(1024),
+    );
+    expect(await refusal(archive)).toContain("invalid size");
+  });
+
+  test("with a PAX record that isn't as long as it says", async () => {
+    for (const content of ["9 a=b\n", "5 a=b\n", "a=b\n", "0 a=b\n", "-6 a=b\n", "6 a=b ", "6"]) {
+      const header = tarEntry({ name: "PaxHeader", type: "x", content });
+      const archive = concat(header, tarEntry({ name: "ok" }), new Uint8Array(1024));
+      expect(await refusal(archive)).toContain("malformed PAX");
+    }
+  });
+
   test("with more than 1 MiB of metadata at an entry", async () => {
     const archives = [
       pax({ comment: "x".repeat(1024 * 1024) }),

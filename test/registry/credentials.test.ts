@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { mkdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { Failure } from "../../src/lib/failure.ts";
-import { Credentials } from "../../src/registry/credentials.ts";
+import { authFilePaths, Credentials } from "../../src/registry/credentials.ts";
 import { temporaryDirectory } from "../support/temp.ts";
 import { failureOf } from "./fixtures.ts";
 
@@ -55,6 +55,20 @@ describe("Credentials", () => {
     expect(await userIn(env)).toBe("named");
   });
 
+  test("looks where podman and skopeo keep them without a runtime directory", () => {
+    const home = { HOME: "/h" };
+    expect(authFilePaths(home, 7)).toEqual([
+      "/h/.docker/config.json",
+      "/run/containers/7/auth.json",
+      "/h/.config/containers/auth.json",
+    ]);
+    expect(authFilePaths({ ...home, XDG_RUNTIME_DIR: "/r" }, 7)).toEqual([
+      "/h/.docker/config.json",
+      "/r/containers/auth.json",
+      "/h/.config/containers/auth.json",
+    ]);
+  });
+
   test("uses a given user name for its registry alone", async () => {
     const credentials = new Credentials({
       env: { DOCKER_AUTH_CONFIG: JSON.stringify(login("inline")) },
@@ -64,6 +78,9 @@ describe("Credentials", () => {
     });
     const named = await credentials.find({ ...access, registry: "b.example" });
     expect(named.credential).toEqual({ kind: "basic", username: "me", password: "p" });
+    expect(await credentials.explain({ ...access, registry: "b.example" })).toContain(
+      "the credentials from the command line or environment",
+    );
     const other = await credentials.find(access);
     expect(other.credential).toEqual({ kind: "basic", username: "inline", password: "p" });
     expect(

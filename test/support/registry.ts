@@ -35,6 +35,8 @@ export async function startTestRegistry(options: TestRegistryOptions = {}): Prom
     host: `127.0.0.1:${server.port}`,
     root,
     store,
-    stop: () => server.stop(0),
+    async stop() {
+      await server.stop(0);
+    },
   };
 }

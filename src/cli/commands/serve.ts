@@ -6,7 +6,7 @@ import { formatDuration } from "../../lib/duration.ts";
 import { Failure } from "../../lib/failure.ts";
 import { startServer } from "../../server/server.ts";
 import { openFilesystemStore } from "../../storage/filesystem/store.ts";
-import type { Context } from "../context.ts";
+import { type Context, Stopped } from "../context.ts";
 import { announce, logger } from "../log.ts";
 import { renderError, renderStacks } from "../render/error.ts";
 import { logRequest } from "../request-log.ts";
@@ -45,7 +45,7 @@ export default async function serve(
   process.on("uncaughtException", onUnexpected).on("unhandledRejection", onUnexpected);
 
   const root = await openRoot(settings.root);
-  const store = await openFilesystemStore(root);
+  const store = await openFilesystemStore(root, { readOnly });
   const server = await startServer({
     host: addr.host || everyInterface(),
     port: addr.port,
@@ -62,9 +62,18 @@ export default async function serve(
   announce(this, `serving ${root} on ${server.url}`, { root, url: server.url });
 
   await aborted(this.signal);
-  log.info("stopping: transfers may go on for {time}", { time: formatDuration(drainTimeout) });
-  await server.stop(drainTimeout);
-  throw this.signal.reason;
+  const time = formatDuration(drainTimeout);
+  log.info("stopping: transfers may go on for {drainTimeout}", { drainTimeout: time });
+  if (!(await server.stop(drainTimeout))) {
+    log.warn(
+      "cut the transfers that went on after {drainTimeout}; --drain-timeout gives them more",
+      {
+        drainTimeout: time,
+      },
+    );
+  }
+  log.info("stopped");
+  throw new Stopped();
 }
 
 /** @throws {Failure} `usage` for half of a pair */

@@ -52,6 +52,31 @@ describe("progress", () => {
     expect(text).toMatch(/\r\u001b\[2Kdone: 4 MiB in [^\r]+\n$/);
   });
 
+  test("calls what has no path by its digest and what it is", () => {
+    const digest = `sha256:${"b72e50b1a692".padEnd(64, "0")}`;
+    const verified: TransferEvent = { type: "verified", digest, completed: 1, total: 1 };
+    expect(draw("plain", false, [{ ...verified, kind: "archive" }, verified])).toBe(
+      "verified sha256:b72e50b1a692 (archive)\nverified sha256:b72e50b1a692\n",
+    );
+  });
+
+  test("of nothing says so, and no rate", () => {
+    const nothing: TransferEvent[] = [
+      { type: "start", completed: 0, total: 0 },
+      { type: "done", completed: 0, total: 0 },
+    ];
+    expect(draw("plain", false, nothing)).toBe(
+      "nothing to transfer: everything was there already\n",
+    );
+    const afterAll: TransferEvent[] = [
+      { type: "start", completed: 0, total: 1024, atMost: true },
+      { type: "done", completed: 0, total: 0 },
+    ];
+    expect(draw("plain", false, afterAll)).toBe(
+      "to transfer: at most 1 KiB\ndone: everything was there already\n",
+    );
+  });
+
   test("none is nothing", () => {
     expect(draw("none", true)).toBe("");
   });
