@@ -8,16 +8,7 @@
  * writes goes to a file that nobody reads. Thus no file is ever written by two processes at once.
  */
 import { constants, type Stats } from "node:fs";
-import {
-  copyFile,
-  type FileHandle,
-  mkdir,
-  open,
-  readFile,
-  rename,
-  rm,
-  stat,
-} from "node:fs/promises";
+import { copyFile, type FileHandle, mkdir, open, rename, rm, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { errorCode, isMissing, makeDirectory, writeFully } from "../../lib/durable.ts";
 import { KeyedLock } from "../../lib/lock.ts";
@@ -33,35 +24,16 @@ import type { AppendOptions, BlobContent, UploadManager, UploadStatus } from "..
 import type { FilesystemBlobs } from "./blobs.ts";
 import type { Layout } from "./layout.ts";
 import { writeLink } from "./links.ts";
+import { type Session, Sessions } from "./sessions.ts";
+import { Writer } from "./writer.ts";
 
-/** What this process knows of a session. */
-interface Session {
-  algorithm: string;
-  /** Of the first `offset` bytes of `data`. */
-  hasher: Hasher;
-  offset: number;
-  /** The file that `hasher` followed, as it was when this process last wrote it. */
-  inode: number;
-  modified: number;
-  /** Counts appends: one that isn't the newest stops. */
-  generation: number;
-  /** Whether a request is at work on it. */
-  active: boolean;
-  /** Whether `hasher` is ahead of the file: whoever goes on computes it again. */
-  stale: boolean;
-  /** Settles when no write is under way. */
-  writing: Promise<unknown>;
-}
-
-/** Sessions whose hash is kept in memory; the hash of an older one is computed again from disk. */
-const maxSessions = 4096;
+/** Bytes that are read at once. */
 const readSize = 1024 * 1024;
 
 export class FilesystemUploads implements UploadManager {
-  private readonly sessions = new Map<string, Session>();
+  private readonly sessions = new Sessions();
   private readonly entering = new KeyedLock();
-  /** This process, in a `writer` file. */
-  private readonly self = crypto.randomUUID();
+  private readonly writer = new Writer();
 
   constructor(
     private readonly layout: Layout,
@@ -78,7 +50,7 @@ export class FilesystemUploads implements UploadManager {
       await Bun.write(`${directory}/startedat`, new Date().toISOString());
       const handle = await open(`${directory}/data`, "wx");
       try {
-        this.remember(id, {
+        this.sessions.remember(id, {
           ...identityOf(await handle.stat()),
           algorithm,
           hasher,
@@ -123,7 +95,7 @@ export class FilesystemUploads implements UploadManager {
         session.writing = write(session, handle, chunk);
         await session.writing;
       }
-      if (!isCurrent() || !(await this.isWriter(directory))) throw fenced(id);
+      if (!isCurrent() || !(await this.writer.holds(directory))) throw fenced(id);
       if (length !== undefined && session.offset - start !== length) throw wrongLength(length);
       return { id, offset: session.offset };
     } catch (error) {
@@ -136,7 +108,7 @@ export class FilesystemUploads implements UploadManager {
       // A session that a newer request has taken over isn't this one's to tidy up.
       if (isCurrent()) {
         Object.assign(session, identityOf(await handle.stat()), { active: false });
-        await this.release(directory);
+        await this.writer.release(directory);
       }
       await handle.close();
     }
@@ -216,7 +188,7 @@ export class FilesystemUploads implements UploadManager {
   ): Promise<Session> {
     const directory = this.layout.upload(repository, id);
     const data = `${directory}/data`;
-    const former = await this.claim(directory);
+    const former = await this.writer.claim(directory);
     if (former !== undefined) {
       const copy = `${directory}/${crypto.randomUUID()}`;
       await copyFile(data, copy, constants.COPYFILE_FICLONE);
@@ -248,42 +220,11 @@ export class FilesystemUploads implements UploadManager {
         stale: false,
         writing: Promise.resolve(),
       };
-      this.remember(id, session);
+      this.sessions.remember(id, session);
       return session;
     } finally {
       await handle.close();
     }
-  }
-
-  /** Writes this process's name into `writer`; returns another's that stood there. */
-  private async claim(directory: string): Promise<string | undefined> {
-    const path = `${directory}/writer`;
-    try {
-      const handle = await open(path, "wx");
-      try {
-        await handle.writeFile(this.self);
-      } finally {
-        await handle.close();
-      }
-      return undefined;
-    } catch (error) {
-      if (isMissing(error)) throw unknown(directory.slice(directory.lastIndexOf("/") + 1));
-      if (errorCode(error) !== "EEXIST") throw error;
-    }
-    const former = await readFile(path, "utf8").catch(() => "");
-    if (former === this.self) return undefined;
-    const mine = `${directory}/${crypto.randomUUID()}`;
-    await Bun.write(mine, this.self);
-    await rename(mine, path);
-    return former;
-  }
-
-  private async isWriter(directory: string): Promise<boolean> {
-    return (await readFile(`${directory}/writer`, "utf8").catch(() => "")) === this.self;
-  }
-
-  private async release(directory: string): Promise<void> {
-    if (await this.isWriter(directory)) await rm(`${directory}/writer`, { force: true });
   }
 
   private async dataStat(repository: string, id: string): Promise<Stats> {
@@ -292,17 +233,6 @@ export class FilesystemUploads implements UploadManager {
     } catch (error) {
       if (isMissing(error)) throw unknown(id);
       throw error;
-    }
-  }
-
-  private remember(id: string, session: Session): void {
-    this.sessions.delete(id);
-    this.sessions.set(id, session);
-    if (this.sessions.size <= maxSessions) return;
-    for (const [oldest, { active }] of this.sessions) {
-      if (active) continue;
-      this.sessions.delete(oldest);
-      return;
     }
   }
 }
