@@ -112,8 +112,17 @@ const Words = (placeholder: string, description: string) =>
     inFile: false,
   });
 
+/** 24 days: a timer that is set to more than 2^31 milliseconds goes off at once. */
+const longestTimer = 24 * 24 * 60 * 60 * 1000;
+
 const Milliseconds = (description: string, byDefault: number) =>
-  Type.Integer({ description, default: byDefault, minimum: 0, notation: duration });
+  Type.Integer({
+    description,
+    default: byDefault,
+    minimum: 0,
+    maximum: longestTimer,
+    notation: duration,
+  });
 
 const Optional = (notation: Notation, description: string, options?: Partial<SettingOptions>) =>
   Type.Optional(Type.String({ description, notation, ...options }));

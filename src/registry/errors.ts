@@ -54,8 +54,19 @@ function formatError({ code, message }: WireError): string {
   return message ? `${printable(code, 60)}: ${printable(message, 200)}` : printable(code, 60);
 }
 
-/** A stranger's text on one line of at most `length` characters, without terminal controls. */
+/** What a stranger was sent as `Authorization`, and repeats: no words, and not for logs. */
+const AUTHORIZATION = /\b([Bb]asic|[Bb]earer)\s+(?=[a-z._~-]*[A-Z0-9+/=])[A-Za-z0-9._~+/=-]{8,}/g;
+
+/**
+ * A stranger's text on one line of at most `length` characters, without terminal controls and
+ * credentials.
+ */
 export function printable(text: string, length: number): string {
-  const line = oneLine(text.slice(0, length * 2));
+  const line = oneLine(
+    text
+      .slice(0, 64 * 1024)
+      .replace(AUTHORIZATION, "$1 ***")
+      .slice(0, length * 2),
+  );
   return line.length > length ? `${line.slice(0, length - 3)}...` : line;
 }

@@ -80,7 +80,16 @@ describe("a value that isn't acceptable", () => {
   test.each([
     ["addr", "5000", '--addr is "5000", want HOST:PORT, [IPV6]:PORT or :PORT'],
     ["readOnly", "maybe", '--read-only is "maybe", want true or false'],
-    ["drainTimeout", "30", '--drain-timeout is "30", want a duration such as 30s or 5m'],
+    [
+      "drainTimeout",
+      "30",
+      '--drain-timeout is "30", want a duration such as 30s or 5m, from 0s to 24d',
+    ],
+    [
+      "stallTimeout",
+      "25d",
+      '--stall-timeout is "25d", want a duration such as 30s or 5m, from 0s to 24d',
+    ],
     ["sparse", "all", '--sparse is "all", want none, index or image'],
     ["root", "", '--root is "", want a path'],
     [
@@ -136,7 +145,10 @@ describe("the content of ocireg.toml", () => {
 
   test.each([
     [{ "read-only": 1 }, "f: read-only is 1, want true or false"],
-    [{ "drain-timeout": 30 }, "f: drain-timeout is 30, want a duration such as 30s or 5m"],
+    [
+      { "drain-timeout": 30 },
+      "f: drain-timeout is 30, want a duration such as 30s or 5m, from 0s to 24d",
+    ],
     [{ include: [1] }, undefined],
     [{ root: ["a"] }, 'f: root is ["a"], want a path'],
     [{ addr: { host: "x" } }, 'f: addr is {"host":"x"}, want HOST:PORT, [IPV6]:PORT or :PORT'],

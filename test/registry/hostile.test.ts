@@ -28,6 +28,40 @@ function endless(): { response: Response; sent: () => number } {
   return { response, sent: () => sent };
 }
 
+test("an authorization that a registry repeats isn't shown", async () => {
+  const secret = "correct horse battery staple";
+  const token = "very-secret.token_of~ours+/==";
+  const repeat = (request: Request) => {
+    const message = `bearer authorization fails: no access with ${request.headers.get("authorization")}`;
+    const body = JSON.stringify({ errors: [{ code: "DENIED", message }] });
+    return new Response(body, { status: 403, headers: { warning: `299 - "${message}"` } });
+  };
+  const challenged = (challenge: string) =>
+    startHost((request, url) => {
+      if (url.pathname === "/token") return Response.json({ token });
+      if (request.headers.has("authorization")) return repeat(request);
+      const header = challenge.replace("HOST", url.host);
+      return new Response("", { status: 401, headers: { "www-authenticate": header } });
+    });
+  for (const challenge of ['Basic realm="x"', 'Bearer realm="http://HOST/token"']) {
+    const { host, authorizations } = challenged(challenge);
+    const { client, events } = newClient({
+      username: "me",
+      password: secret,
+      credentialRegistry: host,
+    });
+    const failure = await failureOf(client.getManifest({ registry: host, repository: "a" }));
+    const said = JSON.stringify([failure.message, events]);
+    expect(said).toContain("bearer authorization fails: no access with");
+    for (const part of [
+      ...authorizations.flatMap((header) => header?.split(" ")[1] ?? []),
+      secret,
+    ]) {
+      expect(said).not.toContain(part);
+    }
+  }
+});
+
 describe("a manifest is refused", () => {
   const get = (host: string, more: Record<string, unknown> = {}) =>
     failureOf(newClient().client.getManifest({ registry: host, repository: "a", ...more }));

@@ -10,6 +10,7 @@ describeWith("openssl", "TLS", () => {
   const image = imageOf(blobOf("{}").descriptor);
   const certificate = join(temporaryDirectory(), "certificate.pem");
   let host = "";
+  let secureHost = "";
   let requests: string[] = [];
 
   beforeAll(async () => {
@@ -26,6 +27,7 @@ describeWith("openssl", "TLS", () => {
       Response.redirect(`https://${secure.host}${url.pathname}`, 307),
     );
     host = plain.host;
+    secureHost = secure.host;
     requests = secure.requests;
   });
 
@@ -42,6 +44,16 @@ describeWith("openssl", "TLS", () => {
     expect(failure.message).toContain("--ca FILE");
     expect(events).toEqual([]);
     expect(requests).toEqual([]);
+  });
+
+  test("is what a host may expect that closes a plain connection, which the message says", async () => {
+    const { client } = newClient({ connectTimeout: 100 });
+    const reference = { registry: secureHost, repository: "a", tag: "v1" };
+    const failure = await failureOf(client.getManifest(reference));
+    expect(failure.kind).toBe("network");
+    expect(failure.message).toEndWith(
+      "; if it speaks TLS, give --ca FILE or --insecure-skip-tls-verify",
+    );
   });
 
   test("accepts it with its authority", async () => {
