@@ -3,7 +3,7 @@ import { Failure } from "../lib/failure.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import { type Digest, isDigest } from "../oci/digest.ts";
 import { formatRepository, type Repository } from "../oci/reference.ts";
-import { endpointUrl } from "./host.ts";
+import { endpointUrl, type Host } from "./host.ts";
 import { type Answer, discard } from "./http.ts";
 import { type Action, accessTo } from "./scope.ts";
 import type { Operation, Transport } from "./transport.ts";
@@ -28,7 +28,8 @@ export async function statBlob(
   digest: Digest,
   overrides: Pick<Operation, "signal" | "access"> = {},
 ): Promise<number | "absent" | "unknown"> {
-  const operation = blobOperation(transport, "find", repository, digest, "HEAD", "pull");
+  const host = transport.host(repository.registry);
+  const operation = blobOperation(host, "find", repository, digest, "HEAD", "pull");
   const answer = await transport.request({ ...operation, ...overrides }, 200, 404);
   if (answer.status === 404) return "absent";
   const length = answer.headers.get("content-length") ?? "";
@@ -50,7 +51,8 @@ export async function openBlob(
   if (!(offset >= 0 && offset <= end && end <= size)) {
     throw new RangeError(`no bytes ${offset} to ${end} in a blob of ${size} bytes`);
   }
-  const operation = blobOperation(transport, "get", repository, digest, "GET", "pull", signal);
+  const host = transport.host(repository.registry);
+  const operation = blobOperation(host, "get", repository, digest, "GET", "pull", signal);
   const isWhole = offset === 0 && end === size;
   if (!isWhole && offset === end) return emptyStream();
   const answer = await transport.request(
@@ -60,12 +62,11 @@ export async function openBlob(
   );
   const isPart = answer.status === 206;
   const expected = isPart ? end - offset : size;
-  try {
-    if (isPart) checkRange(operation.what, answer, offset, end, size);
-    checkLength(operation.what, answer, expected);
-  } catch (error) {
+  const problem =
+    (isPart && rangeProblem(answer, offset, end, size)) || lengthProblem(answer, expected);
+  if (problem) {
     await answer.body?.cancel();
-    throw error;
+    throw new Failure("content", `${operation.what}: ${answer.url.host} ${problem}`);
   }
   const body = answer.body ?? emptyStream();
   const whole = { size: expected, ...(!isPart && { digest }) };
@@ -80,12 +81,14 @@ export async function deleteBlob(
   repository: Repository,
   digest: Digest,
 ): Promise<void> {
-  const operation = blobOperation(transport, "delete", repository, digest, "DELETE", "delete");
+  const host = transport.host(repository.registry);
+  const operation = blobOperation(host, "delete", repository, digest, "DELETE", "delete");
   await discard(await transport.request(operation, 200, 202, 204));
 }
 
-function blobOperation(
-  transport: Transport,
+/** @throws {Failure} `usage`: not a digest */
+export function blobOperation(
+  host: Host,
   verb: string,
   repository: Repository,
   digest: Digest,
@@ -94,7 +97,6 @@ function blobOperation(
   signal?: AbortSignal,
 ): Operation {
   if (!isDigest(digest)) throw new Failure("usage", `invalid digest ${JSON.stringify(digest)}`);
-  const host = transport.host(repository.registry);
   return {
     what: `can't ${verb} blob ${digest} of "${formatRepository(repository)}"`,
     method,
@@ -104,25 +106,24 @@ function blobOperation(
   };
 }
 
-function checkRange(what: string, answer: Answer, offset: number, end: number, size: number) {
+/** What is wrong with an answer that should hold a part, if something is. */
+export function rangeProblem(
+  answer: Answer,
+  offset: number,
+  end: number,
+  size: number,
+): string | undefined {
   const header = answer.headers.get("content-range") ?? "";
-  if (
-    header === `bytes ${offset}-${end - 1}/${size}` ||
-    header === `bytes ${offset}-${end - 1}/*`
-  ) {
-    return;
-  }
-  throw new Failure(
-    "content",
-    `${what}: ${answer.url.host} sent other bytes than asked for: Content-Range ${JSON.stringify(header.slice(0, 100))}`,
-  );
+  const range = `bytes ${offset}-${end - 1}`;
+  if (header === `${range}/${size}` || header === `${range}/*`) return undefined;
+  return `sent other bytes than asked for: Content-Range ${JSON.stringify(header.slice(0, 100))}`;
 }
 
 /** Known before the first byte: spares the download of what can't be right. */
-function checkLength(what: string, answer: Answer, expected: number) {
+export function lengthProblem(answer: Answer, expected: number): string | undefined {
   const length = answer.headers.get("content-length");
-  if (length === null || Number(length) === expected) return;
-  throw new Failure("content", `${what}: ${answer.url.host} has ${length} bytes, not ${expected}`);
+  if (length === null || Number(length) === expected) return undefined;
+  return `has ${length} bytes, not ${expected}`;
 }
 
 /** The bytes from `offset` to `end` of `source`, which isn't read further. */

@@ -15,7 +15,9 @@ import {
   storeManifest,
 } from "./manifests.ts";
 import type { ClientOptions } from "./options.ts";
+import { openPiece, type PieceAnswer, type PieceRequest } from "./pieces.ts";
 import { forgetReferrer, listReferrers, recordReferrer } from "./referrers.ts";
+import { type BlobSource, blobSources } from "./sources.ts";
 import { Transport } from "./transport.ts";
 import { type BlobBody, type PushBlobOptions, type PushedBlob, pushBlob } from "./uploads.ts";
 
@@ -23,6 +25,9 @@ export type { OpenBlobOptions } from "./blobs.ts";
 export type { ListOptions } from "./listing.ts";
 export type { RemoteManifest } from "./manifests.ts";
 export type { ClientEvent, ClientOptions, HostList } from "./options.ts";
+export type { PieceAnswer, PieceRequest } from "./pieces.ts";
+export type { BlobSource } from "./sources.ts";
+export type { DirectRoute } from "./transport.ts";
 export type { BlobBody, PushBlobOptions, PushedBlob } from "./uploads.ts";
 
 /**
@@ -100,6 +105,31 @@ export class RegistryClient {
     options?: OpenBlobOptions,
   ): Promise<ReadableStream<Uint8Array>> {
     return openBlob(this.#transport, repository, descriptor, options);
+  }
+
+  /** Where the repository's blobs can be had, the preferred source first, the registry last. */
+  blobSources(repository: Repository): readonly BlobSource[] {
+    return blobSources(this.#transport, repository);
+  }
+
+  /** One request for a part of a blob at one source, without retries; nothing is verified. */
+  openPiece(
+    source: BlobSource,
+    repository: Repository,
+    descriptor: Pick<Descriptor, "digest" | "size">,
+    request: PieceRequest,
+  ): Promise<PieceAnswer> {
+    return openPiece(this.#transport, source, repository, descriptor, request);
+  }
+
+  /** Milliseconds without any progress until work is given up. */
+  get stallTimeout(): number {
+    return this.#transport.stallTimeout;
+  }
+
+  /** Milliseconds until a host that has never answered is given up. */
+  get connectTimeout(): number {
+    return this.#transport.connectTimeout;
   }
 
   /** Makes sure that the repository has the blob: found, mounted or uploaded. */

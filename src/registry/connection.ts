@@ -32,9 +32,10 @@ export function createConnection({
     const exchange = new Exchange(request, stallTimeout);
     try {
       const body = source && exchange.outgoing(source);
+      const headers = { ...STANDARD_HEADERS, ...request.headers, ...lengthOf(request.body) };
       const options: FetchOptions = {
         method: request.method,
-        headers: { ...STANDARD_HEADERS, ...request.headers, ...lengthOf(request.body) },
+        headers,
         redirect: "manual",
         signal: exchange.signal,
         // Digests are over the bytes as they are stored.
@@ -47,7 +48,7 @@ export function createConnection({
         ...(isLoopback(request.url.hostname) && { proxy: false as const }),
       };
       const response = await fetch(request.url, options);
-      return exchange.answer(response);
+      return exchange.answer(response, headers);
     } catch (error) {
       throw exchange.fail(error);
     }
@@ -142,16 +143,16 @@ class Exchange {
     );
   }
 
-  answer(response: Response): Answer {
+  answer(response: Response, sent: Answer["sent"]): Answer {
     this.#answered = true;
     const { status, headers } = response;
-    const url = new URL(this.request.url);
+    const answer = { status, headers, url: new URL(this.request.url), sent };
     if (!response.body || this.request.method === "HEAD") {
       this.#end();
-      return { status, headers, url, body: null };
+      return { ...answer, body: null };
     }
     clearTimeout(this.#timer);
-    return { status, headers, url, body: this.#incoming(response.body) };
+    return { ...answer, body: this.#incoming(response.body) };
   }
 
   /** The answer's body. The clock runs only while it is being waited for. */

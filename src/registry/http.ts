@@ -40,6 +40,8 @@ export interface Answer {
   readonly headers: Headers;
   /** The URL that answered: after redirects not the one that was asked. */
   readonly url: URL;
+  /** The headers that it was asked with, credentials among them. */
+  readonly sent: Readonly<Record<string, string>>;
   readonly body: ReadableStream<Uint8Array> | null;
 }
 

@@ -7,7 +7,7 @@ import { createConnection, REQUEST_STALL_TIMEOUT } from "./connection.ts";
 import { ConnectionError } from "./connection-error.ts";
 import { Credentials } from "./credentials.ts";
 import { failureOf, printable } from "./errors.ts";
-import { type Host, resolveHost } from "./host.ts";
+import { type Host, isLoopback, resolveHost } from "./host.ts";
 import type { Answer, HttpRequest, Send } from "./http.ts";
 import { type ClientEvent, type ClientOptions, coversHost } from "./options.ts";
 import { followRedirects } from "./redirects.ts";
@@ -26,9 +26,18 @@ export interface Operation extends HttpRequest {
   readonly what: string;
 }
 
+/** How to ask again for what was answered once, without the chain. Holds credentials. */
+export interface DirectRoute {
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly tls?: Bun.TLSOptions | undefined;
+}
+
 export class Transport {
   /** Milliseconds without any progress until an operation fails. */
   readonly stallTimeout: number;
+  /** Milliseconds until a host that has never answered is given up. */
+  readonly connectTimeout: number;
   readonly #options: ClientOptions;
   readonly #credentials: Credentials;
   readonly #send: Send;
@@ -39,6 +48,7 @@ export class Transport {
   constructor(options: ClientOptions) {
     this.#options = options;
     this.stallTimeout = options.stallTimeout ?? STALL_TIMEOUT;
+    this.connectTimeout = options.connectTimeout ?? CONNECT_TIMEOUT;
     this.#credentials = new Credentials(options);
     const { plainHttp, onEvent } = options;
     const connection = createConnection({
@@ -46,7 +56,7 @@ export class Transport {
       stallTimeout: Math.min(this.stallTimeout, REQUEST_STALL_TIMEOUT),
     });
     const send = retrying(followRedirects(connection, plainHttp), {
-      connectTimeout: options.connectTimeout ?? CONNECT_TIMEOUT,
+      connectTimeout: this.connectTimeout,
       stallTimeout: this.stallTimeout,
       onEvent,
     });
@@ -100,6 +110,16 @@ export class Transport {
     return failureOf(what, outcome, advice);
   }
 
+  /**
+   * The way to the bytes that `answer` is about: the place that it came from in the end, with what
+   * that was asked with. Undefined where the way leads over a proxy.
+   */
+  async directRoute({ url, sent }: Answer): Promise<DirectRoute | undefined> {
+    if (!isLoopback(url.hostname) && hasProxy(url)) return undefined;
+    const headers = Object.entries(sent).filter(([name]) => !/^(?:if-)?range$/.test(name));
+    return { url: url.href, headers: Object.fromEntries(headers), tls: await this.#tls(url) };
+  }
+
   #passWarnings(answer: Answer): void {
     const header = answer.headers.get("warning");
     if (!header) return;
@@ -119,6 +139,11 @@ export class Transport {
     this.#withAuthorities ??= readAuthorities(this.#options.caFile);
     return this.#withAuthorities;
   }
+}
+
+function hasProxy({ protocol }: URL): boolean {
+  const name = `${protocol.slice(0, -1)}_proxy`;
+  return Boolean(process.env[name] || process.env[name.toUpperCase()]);
 }
 
 /** `ca` replaces the usual authorities: so they are named again. */

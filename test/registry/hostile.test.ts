@@ -237,14 +237,13 @@ describe("a blob", () => {
 
   test("is left with its reader's reason, and its connection with it", async () => {
     const { promise: closed, resolve } = Promise.withResolvers<void>();
+    const leaving = new AbortController();
     const host = await startRawHost((socket) => {
       socket.on("close", () => resolve());
       socket.write("HTTP/1.1 200 OK\r\nContent-Length: 10000\r\n\r\n0123456789");
+      setTimeout(() => leaving.abort(new Error("I leave")), 10);
     });
-    const leaving = new AbortController();
-    const reading = read(host, { signal: leaving.signal });
-    setTimeout(() => leaving.abort(new Error("I leave")), 10);
-    expect(reading).rejects.toThrow("I leave");
+    expect(read(host, { signal: leaving.signal })).rejects.toThrow("I leave");
     await closed;
   });
 
