@@ -25,7 +25,7 @@ async function compile(target: Target | undefined, commit: string): Promise<stri
   const outfile = join(root, "dist", target ? `ocireg-${target}` : "ocireg");
   await mkdir(join(root, "dist"), { recursive: true });
   await Bun.build({
-    entrypoints: [join(root, "src/main.ts")],
+    entrypoints: [join(root, "src/main.ts"), join(root, "src/worker.ts")],
     compile: {
       outfile,
       ...(target && { target: `bun-${target}` as Bun.Build.CompileTarget }),

@@ -16,6 +16,7 @@ const allowedImports: Record<string, readonly string[]> = {
   server: ["storage", "config", "oci", "lib"],
   cli: ["server", "pull", "config", "registry", "storage", "model", "oci", "lib"],
   "main.ts": ["cli", "lib"],
+  "worker.ts": ["pull"],
 };
 
 /** Packages that only some folders may import. */

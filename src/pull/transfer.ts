@@ -2,23 +2,27 @@
  * The transfer engine: blobs of a repository into a directory of blobs. This is all that the rest
  * of the house knows of it.
  */
-import { rm } from "node:fs/promises";
-import { delay } from "../lib/abort.ts";
+import { readdir, rm, stat } from "node:fs/promises";
+import { join } from "node:path";
 import { errorCode, makeDirectory } from "../lib/durable.ts";
-import { Failure, type FailureKind } from "../lib/failure.ts";
-import { backoffDelay } from "../lib/retry.ts";
+import { Failure } from "../lib/failure.ts";
 import { algorithmOf, encodedOf } from "../oci/digest.ts";
 import type { Repository } from "../oci/reference.ts";
 import type { RegistryClient } from "../registry/client.ts";
 import type { BlobDirectory, BlobId } from "./blobs.ts";
-import { transferAll } from "./concurrently.ts";
 import { requireSpace } from "./disk.ts";
+import { PartialBlob } from "./engine/partial.ts";
+import { Scheduler } from "./engine/scheduler.ts";
 import { type EventListener, ProgressMeter, type Subject } from "./events.ts";
 import { withLease } from "./lease.ts";
 
 export interface TransferOptions {
   readonly client: RegistryClient;
   readonly repository: Repository;
+  /** Connections at a time, over all blobs. @default 32 */
+  readonly maxConnections?: number | undefined;
+  /** Bytes a second, over all connections. @default unlimited */
+  readonly limitRate?: number | undefined;
   readonly onEvent?: EventListener | undefined;
   readonly signal?: AbortSignal | undefined;
 }
@@ -26,17 +30,11 @@ export interface TransferOptions {
 /** A blob to fetch, and for the events what it is. */
 export interface WantedBlob extends BlobId, Pick<Subject, "path" | "kind"> {}
 
-/** Blobs that are fetched at a time. */
-const CONCURRENCY = 4;
-/**
- * Attempts at one blob: a connection may break in its middle, and what doesn't match its digest may
- * have been damaged on the way. Other failures are final.
- */
-const ATTEMPTS: Partial<Record<FailureKind, number>> = { network: 5, content: 2 };
+const MAX_CONNECTIONS = 32;
 
 /**
- * Fetches what isn't in `into` yet. Every blob that is there afterwards was verified; a blob that
- * another process is fetching is waited for.
+ * Fetches what isn't in `into` yet, going on where an earlier run stopped. Every blob that is there
+ * afterwards was verified; a blob that another process is fetching is waited for.
  *
  * @throws {Failure} `content` when a blob isn't what its descriptor says; `disk` when there is no
  *   room; what the client throws
@@ -53,69 +51,87 @@ export async function fetchBlobs(
   // The largest first: the last one to end is then a small one.
   missing.sort((a, b) => b.size - a.size);
 
-  const total = missing.reduce((sum, { size }) => sum + size, 0);
+  const { signal, maxConnections = MAX_CONNECTIONS, onEvent } = options;
   await makeDirectory(into.root);
-  await requireSpace(into.root, total);
-  using meter = new ProgressMeter(total, options.onEvent);
-  await transferAll(missing, CONCURRENCY, options.signal, (blob, signal) =>
-    fetchBlob(blob, into, { ...options, signal }, meter),
-  );
+  await requireSpace(into.root, sizeOf(missing) - (await allocated(into.partial, missing)));
+  using meter = new ProgressMeter(sizeOf(missing), onEvent);
+  if (missing.length > 0) {
+    using scheduler = new Scheduler({ ...options, maxConnections });
+    const failed = new AbortController();
+    const ending = signal ? AbortSignal.any([signal, failed.signal]) : failed.signal;
+    const fetches: Promise<void>[] = [];
+    try {
+      for (const blob of missing) {
+        await scheduler.wantsMore(ending);
+        const fetch = fetchBlob(blob, into, scheduler, meter, ending);
+        fetch.catch((error) => failed.abort(error));
+        fetches.push(fetch);
+      }
+      await Promise.all(fetches);
+    } catch (error) {
+      failed.abort(error);
+      await Promise.allSettled(fetches);
+      throw failed.signal.reason;
+    }
+  }
   meter.done();
 }
 
 async function fetchBlob(
   blob: WantedBlob,
   into: BlobDirectory,
-  { client, repository, signal, onEvent }: TransferOptions,
+  scheduler: Scheduler,
   meter: ProgressMeter,
+  signal: AbortSignal,
 ): Promise<void> {
   const { digest, size, path, kind } = blob;
   const subject = { digest, ...(path !== undefined && { path }), ...(kind && { kind }) };
   let received = 0;
+  const isDone = () => into.has(blob);
+  const lease = { directory: into.partial, name: nameOf(blob), isDone, inherit: true, signal };
 
-  async function attempt(working: string): Promise<void> {
-    meter.advance(-received, subject);
-    received = 0;
-    const stream = await client.openBlob(repository, { digest, size }, signal ? { signal } : {});
+  await withLease(lease, async (working, ending) => {
+    const partial = await PartialBlob.open(working, size);
+    let isSealed = false;
+    const count = (bytes: number) => {
+      received += bytes;
+      meter.advance(bytes, subject);
+    };
     try {
-      await into.write(blob, stream, working, (count) => {
-        received += count;
-        meter.advance(count, subject);
-      });
+      await scheduler.fetch(blob, partial, count, ending);
+      await partial.seal();
+      isSealed = true;
     } catch (error) {
+      if (error instanceof Failure && error.kind === "content") await partial.discard();
       if (errorCode(error) === "ENOSPC") await requireSpace(into.root, size - received);
       throw error;
+    } finally {
+      await partial.close();
+      if (!isSealed && partial.written.isEmpty) await rm(working, { force: true });
     }
-  }
-
-  await withLease(
-    {
-      directory: into.partial,
-      name: `${algorithmOf(digest)}-${encodedOf(digest)}`,
-      isDone: () => into.has(blob),
-      signal,
-    },
-    async (working) => {
-      for (let number = 1; ; number++) {
-        try {
-          return await attempt(working);
-        } catch (error) {
-          await rm(working, { force: true });
-          const limit = error instanceof Failure ? (ATTEMPTS[error.kind] ?? 1) : 1;
-          if (signal?.aborted || number >= limit) throw error;
-          const wait = backoffDelay(number);
-          onEvent?.({
-            type: "retry",
-            attempt: number,
-            delay: Math.round(wait),
-            reason: (error as Failure).message,
-          });
-          await delay(wait, signal);
-        }
-      }
-    },
-  );
-  // Another process fetched it, or the rest of it.
+    await into.adopt(digest, working);
+  });
+  // Another process fetched it, or an earlier run.
   meter.skip(size - received);
   meter.verified(subject);
+}
+
+function nameOf({ digest }: BlobId): string {
+  return `${algorithmOf(digest)}-${encodedOf(digest)}`;
+}
+
+/** Bytes on disk that earlier runs have left of `blobs`. */
+async function allocated(partial: string, blobs: readonly BlobId[]): Promise<number> {
+  const names = new Set(blobs.map(nameOf));
+  let bytes = 0;
+  for (const entry of await readdir(partial).catch(() => [])) {
+    if (!names.has(entry.slice(0, entry.indexOf(".")))) continue;
+    const { blocks = 0 } = (await stat(join(partial, entry)).catch(() => undefined)) ?? {};
+    bytes += blocks * 512;
+  }
+  return bytes;
+}
+
+function sizeOf(blobs: readonly BlobId[]): number {
+  return blobs.reduce((sum, { size }) => sum + size, 0);
 }

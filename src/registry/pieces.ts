@@ -46,6 +46,7 @@ export type PieceAnswer =
       readonly retryAfter?: number | undefined;
       /** Whether it said so itself: it can be reached. */
       readonly answered: boolean;
+      readonly status?: number;
     };
 
 /** Asks one source for a part of a blob. @throws the signal's reason */
@@ -72,7 +73,7 @@ export async function openPiece(
     transient: isTransient(outcome),
     ...(outcome instanceof ConnectionError
       ? { answered: false }
-      : { answered: true, retryAfter: pauseOf(outcome) }),
+      : { answered: true, status: outcome.status, retryAfter: pauseOf(outcome) }),
   });
   if (outcome instanceof ConnectionError) return refuse();
 

@@ -17,6 +17,8 @@ export interface World {
   readonly client: RegistryClient;
   /** `METHOD kind` of every request, as `GET manifests`. */
   readonly requests: string[];
+  /** Bytes of blobs that were sent. */
+  readonly sent: { bytes: number };
   reference(text: string): Reference;
   /** A cache in a fresh directory. */
   newCache(): Cache;
@@ -24,16 +26,20 @@ export interface World {
 
 export async function startWorld(): Promise<World> {
   const requests: string[] = [];
+  const sent = { bytes: 0 };
   const registry = await startTestRegistry({
     sparse: "image",
-    onRequest: ({ method, path }) => {
-      requests.push(`${method} ${/\/(manifests|blobs|tags)\//.exec(path)?.[1] ?? path}`);
+    onRequest: ({ method, path, bytes = 0 }) => {
+      const kind = /\/(manifests|blobs|tags)\//.exec(path)?.[1] ?? path;
+      requests.push(`${method} ${kind}`);
+      if (method === "GET" && kind === "blobs") sent.bytes += bytes;
     },
   });
   return {
     registry,
     client: new RegistryClient({ env: {} }),
     requests,
+    sent,
     reference: (text) => parseReference(`${registry.host}/${text}`),
     newCache: () => new Cache(join(temporaryDirectory(), "cache")),
   };

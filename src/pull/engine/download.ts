@@ -1,0 +1,137 @@
+/** One blob on its way: what of it is here, what is being fetched, and where the rest can be had. */
+import { algorithmOf, type Digest } from "../../oci/digest.ts";
+import type { DirectRoute } from "../../registry/client.ts";
+import type { WantedBlob } from "../transfer.ts";
+import { type Extent, Extents } from "./extents.ts";
+import type { Lane } from "./lane.ts";
+import type { PartialBlob } from "./partial.ts";
+import type { SourceState } from "./source-state.ts";
+import type { Thread } from "./threads.ts";
+
+/** Bytes between two notes to the thread that hashes. */
+const ADVANCE_INTERVAL = 1024 * 1024;
+
+export class Download {
+  /** What nobody has been sent for. */
+  todo: Extents;
+  readonly lanes = new Set<Lane>();
+  /** Sources that have given something of what is here. */
+  readonly givers = new Set<SourceState>();
+  /** Sources that can't give it. */
+  readonly excluded = new Set<SourceState>();
+  /** The direct way to further parts, once a source has shown it. */
+  route: { readonly source: SourceState; readonly direct: DirectRoute } | undefined;
+  validator: string | undefined;
+  /** Whether the first request, which shows how to go on, is on its way. */
+  isProbing = false;
+  /** Whether parts can only be had over the main thread: their way leads over a proxy. */
+  isIndirect = false;
+  /** Whether only all of it can be asked for. */
+  isStream = false;
+  /** Whether it begins anew as soon as its lanes have ended. */
+  isRestarting = false;
+  /** How often what came had another digest. */
+  mismatches = 0;
+  readonly #settled = Promise.withResolvers<void>();
+  #threads = new Set<Thread>();
+  #advanced = 0;
+  /** Bytes that have come in this run. */
+  #fetched = 0;
+  #isOver = false;
+
+  constructor(
+    readonly blob: WantedBlob,
+    readonly partial: PartialBlob,
+    /** Hashes it. */
+    readonly home: Thread,
+    /** By which the threads know it; another one after each new beginning. */
+    public job: number,
+    private readonly onBytes: (count: number) => void,
+  ) {
+    this.todo = new Extents(partial.written.missing(blob.size));
+    this.home.load++;
+    this.openOn(home);
+    this.#advance();
+  }
+
+  get settled(): Promise<void> {
+    return this.#settled.promise;
+  }
+
+  /** Makes the blob known to a thread that gets lanes of it. */
+  openOn(thread: Thread): void {
+    if (this.#threads.has(thread)) return;
+    this.#threads.add(thread);
+    const { digest, size } = this.blob;
+    const { job } = this;
+    const algorithm = thread === this.home ? { algorithm: algorithmOf(digest) } : {};
+    thread.send({ type: "open", job, path: this.partial.path, size, ...algorithm });
+  }
+
+  /** Whether a lane can be sent for a part. */
+  get hasWork(): boolean {
+    return !this.#isOver && !this.isRestarting && !this.isProbing && !this.todo.isEmpty;
+  }
+
+  /** The next part to fetch. */
+  take(length: number): Extent | undefined {
+    return this.todo.take(this.isStream ? this.blob.size : length);
+  }
+
+  /** Notes what a lane has written. */
+  note(start: number, end: number): void {
+    this.partial.note(start, end);
+    this.#fetched += end - start;
+    this.onBytes(end - start);
+    this.#advance();
+  }
+
+  /** Begins anew, with nothing. No lane may be left. */
+  async restart(job: number): Promise<void> {
+    this.#closeOnThreads();
+    await this.partial.discard();
+    this.job = job;
+    this.todo = new Extents(this.partial.written.missing(this.blob.size));
+    this.route = undefined;
+    this.validator = undefined;
+    this.givers.clear();
+    this.onBytes(-this.#fetched);
+    this.#fetched = 0;
+    this.isRestarting = false;
+    this.#advanced = 0;
+    this.openOn(this.home);
+  }
+
+  matches(digest: string): boolean {
+    return (this.blob.digest as string) === digest;
+  }
+
+  /** @param failure undefined when it is complete and verified */
+  settle(failure?: unknown): void {
+    this.#isOver = true;
+    if (failure === undefined) this.#settled.resolve();
+    else this.#settled.reject(failure);
+  }
+
+  /** Lets the threads forget it. No lane may be left. */
+  close(): void {
+    this.home.load--;
+    this.#closeOnThreads();
+  }
+
+  get digest(): Digest {
+    return this.blob.digest;
+  }
+
+  #closeOnThreads(): void {
+    for (const thread of this.#threads) thread.send({ type: "close", job: this.job });
+    this.#threads = new Set();
+  }
+
+  #advance(): void {
+    const { front } = this.partial.written;
+    if (front - this.#advanced < ADVANCE_INTERVAL && front < this.blob.size) return;
+    this.#advanced = front;
+    this.home.send({ type: "advance", job: this.job, position: front });
+  }
+}

@@ -1,0 +1,114 @@
+/** An unfinished blob on disk: a sparse file as long as the blob, and the journal beside it. */
+import { constants } from "node:fs";
+import { type FileHandle, open, rm } from "node:fs/promises";
+import { thisProcess } from "../machine.ts";
+import { Extents } from "./extents.ts";
+import { Journal, type JournalContent, readJournal } from "./journal.ts";
+
+/** Bytes below which a blob is fetched again rather than kept track of. */
+const MIN_JOURNALED = 2 * 1024 * 1024;
+/** Bytes that a power cut may cost. */
+const SYNC_INTERVAL = 256 * 1024 * 1024;
+
+export class PartialBlob {
+  /** What is in the file, as far as this process and those before it know. */
+  written: Extents;
+  #synced: Extents;
+  #journal: Journal | undefined;
+  #unsynced = 0;
+  #syncing: Promise<void> | undefined;
+  private constructor(
+    readonly path: string,
+    readonly size: number,
+    private readonly handle: FileHandle,
+    content: JournalContent | undefined,
+  ) {
+    this.written = content?.written ?? new Extents();
+    this.#synced = content?.synced ?? new Extents();
+  }
+
+  /** Opens what an earlier run left at `path`, or begins anew. */
+  static async open(path: string, size: number): Promise<PartialBlob> {
+    const { boot } = await thisProcess();
+    const handle = await open(path, constants.O_RDWR | constants.O_CREAT, 0o644);
+    try {
+      const isLeft = (await handle.stat()).size === size;
+      const content = isLeft ? await readJournal(journalPath(path), size, boot) : undefined;
+      const partial = new PartialBlob(path, size, handle, content);
+      if (!content) await handle.truncate(0);
+      await handle.truncate(size);
+      await partial.#startJournal();
+      return partial;
+    } catch (error) {
+      await handle.close();
+      throw error;
+    }
+  }
+
+  /** Notes that the bytes from `start` up to `end` are in the file. */
+  note(start: number, end: number): void {
+    this.written.add(start, end);
+    this.#journal?.note("written", { start, end });
+    this.#unsynced += end - start;
+    if (this.#journal && this.#unsynced >= SYNC_INTERVAL) {
+      this.#syncing ??= this.#sync();
+      this.#syncing.catch(() => {});
+    }
+  }
+
+  /** Forgets everything. Nobody may be writing. */
+  async discard(): Promise<void> {
+    await this.#closeJournal();
+    await rm(journalPath(this.path), { force: true });
+    this.written = new Extents();
+    this.#synced = new Extents();
+    await this.handle.truncate(0);
+    await this.handle.truncate(this.size);
+    await this.#startJournal();
+  }
+
+  /** Makes the complete, verified file durable, and read-only. */
+  async seal(): Promise<void> {
+    await this.#closeJournal();
+    await this.handle.chmod(0o444);
+    await this.handle.datasync();
+    await rm(journalPath(this.path), { force: true });
+  }
+
+  async close(): Promise<void> {
+    await this.#closeJournal();
+    await this.handle.close();
+  }
+
+  async #startJournal(): Promise<void> {
+    this.#unsynced = 0;
+    if (this.size < MIN_JOURNALED) return;
+    const { boot } = await thisProcess();
+    const content = { written: this.written, synced: this.#synced };
+    this.#journal = await Journal.create(journalPath(this.path), this.size, boot, content);
+  }
+
+  async #closeJournal(): Promise<void> {
+    const journal = this.#journal;
+    this.#journal = undefined;
+    await this.#syncing?.catch(() => {});
+    await journal?.close();
+  }
+
+  async #sync(): Promise<void> {
+    const journal = this.#journal;
+    const extents = [...this.written];
+    this.#unsynced = 0;
+    try {
+      await this.handle.datasync();
+      for (const extent of extents) journal?.note("synced", extent);
+      await journal?.sync();
+    } finally {
+      this.#syncing = undefined;
+    }
+  }
+}
+
+function journalPath(path: string): string {
+  return `${path}.journal`;
+}
