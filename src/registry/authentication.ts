@@ -1,6 +1,7 @@
 /** Answers a registry's challenges: the link of the chain that knows credentials. */
 import { type Challenge, parseChallenges } from "./challenge.ts";
-import type { Credentials } from "./credentials.ts";
+import type { Credential } from "./credentials/credential.ts";
+import type { Credentials } from "./credentials/credentials.ts";
 import { type Access, type Answer, discard, type HttpRequest, type Send } from "./http.ts";
 import { basicAuthorization, bearerAuthorization, type Tokens } from "./token.ts";
 
@@ -9,6 +10,15 @@ const MAX_ATTEMPTS = 3;
 
 /** More than any registry asks for. */
 const MAX_SCOPES = 8;
+
+/** What a request is sent with. */
+interface Authorization {
+  /** The header's value. */
+  readonly value: string;
+  /** What stands in it, where no token server judges it. */
+  readonly credential?: Credential;
+  readonly token?: string;
+}
 
 /**
  * Sends requests that have an `access` with the authorization that their host wants. The first
@@ -28,10 +38,13 @@ export function authenticating(send: Send, credentials: Credentials, tokens: Tok
     let authorization = await authorize(request, wanted, challenges.get(url.origin));
     for (let count = 1; ; count++) {
       const answer = await send(withAuthorization(request, authorization));
+      if (authorization?.credential && answer.status < 400) {
+        credentials.accept(authorization.credential);
+      }
       // What a redirect leads to is no place for our credentials.
-      const isChallenge = answer.status === 401 && answer.url.origin === url.origin;
-      if (!isChallenge || count === MAX_ATTEMPTS) return answer;
-      const challenge = choose(answer);
+      const isOurs = answer.url.origin === url.origin;
+      if (!isOurs || !isRefusal(answer, authorization) || count === MAX_ATTEMPTS) return answer;
+      const challenge = answer.status === 401 ? choose(answer) : challenges.get(url.origin);
       if (!challenge) return answer;
       challenges.set(url.origin, challenge);
       const scopes = joinScopes(wanted.scopes, challenge);
@@ -41,7 +54,7 @@ export function authenticating(send: Send, credentials: Credentials, tokens: Tok
       }
       const refused = authorization;
       authorization = await authorize(request, wanted, challenge, refused);
-      if (authorization === undefined || authorization === refused) return answer;
+      if (authorization === undefined || authorization.value === refused?.value) return answer;
       await discard(answer);
     }
   };
@@ -50,28 +63,31 @@ export function authenticating(send: Send, credentials: Credentials, tokens: Tok
     { url, signal }: HttpRequest,
     access: Access,
     challenge: Challenge | undefined,
-    refused?: string,
-  ): Promise<string | undefined> {
+    refused?: Authorization,
+  ): Promise<Authorization | undefined> {
     if (!challenge) return undefined;
-    const { credential } = await credentials.find(access);
+    const { credential } = await credentials.find(access, refused?.credential);
     if (challenge.scheme === "basic") {
-      return credential?.kind === "basic" ? basicAuthorization(credential) : undefined;
+      if (credential?.kind !== "basic") return undefined;
+      return { value: basicAuthorization(credential), credential };
     }
-    if (credential?.kind === "bearer") return bearerAuthorization(credential.token);
-    const request = {
-      from: url,
-      challenge,
-      access,
-      credential,
-      advice: () => credentials.explain(access),
-    };
-    return bearerAuthorization(await tokens.get(request, tokenOf(refused), signal));
+    if (credential?.kind === "bearer") return { value: bearerAuthorization(credential.token) };
+    const token = await tokens.get({ from: url, challenge, access }, refused?.token, signal);
+    return { value: bearerAuthorization(token), token };
   }
 }
 
-function withAuthorization(request: HttpRequest, authorization: string | undefined): HttpRequest {
+/** ECR says 403 to a password that has expired. */
+function isRefusal({ status }: Answer, authorization: Authorization | undefined): boolean {
+  return status === 401 || (status === 403 && authorization?.credential !== undefined);
+}
+
+function withAuthorization(
+  request: HttpRequest,
+  authorization: Authorization | undefined,
+): HttpRequest {
   if (authorization === undefined) return request;
-  return { ...request, headers: { ...request.headers, authorization } };
+  return { ...request, headers: { ...request.headers, authorization: authorization.value } };
 }
 
 /** Bearer where it is offered, as the narrower power; else Basic. */
@@ -100,8 +116,4 @@ function covers(mine: string, asked: string): boolean {
 function splitScope(scope: string): [subject: string, actions: string[]] {
   const colon = scope.lastIndexOf(":");
   return [scope.slice(0, colon), scope.slice(colon + 1).split(",")];
-}
-
-function tokenOf(authorization: string | undefined): string | undefined {
-  return authorization?.startsWith("Bearer ") ? authorization.slice("Bearer ".length) : undefined;
 }

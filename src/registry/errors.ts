@@ -9,13 +9,13 @@ import { type Answer, readBody } from "./http.ts";
 const MAX_ERROR_BODY = 64 * 1024;
 
 /**
- * The failure that `outcome` means for `what` ("can't get manifest …"). `advice` is appended where
- * credentials may be what is missing.
+ * The failure that `outcome` means for `what` ("can't get manifest …"). `advice` is asked for what
+ * to add where credentials may be what is missing.
  */
 export async function failureOf(
   what: string,
   outcome: Answer | ConnectionError,
-  advice?: () => Promise<string>,
+  advice?: (kind: FailureKind) => Promise<string | undefined>,
 ): Promise<Failure> {
   if (outcome instanceof ConnectionError) {
     return new Failure("network", `${what}: ${outcome.message}`, { cause: outcome });
@@ -24,8 +24,9 @@ export async function failureOf(
   const kind = kindOf(outcome.status, errors);
   const said = errors.slice(0, 3).map(formatError).join("; ");
   const answer = `${outcome.url.host} answered ${outcome.status}${said && ` ${said}`}`;
-  const hint = kind === "unauthorized" && advice ? `; ${await advice()}` : "";
-  return new Failure(kind, `${what}: ${answer}${hint}`);
+  const isHidden = kind === "unauthorized" || kind === "not-found";
+  const hint = isHidden ? await advice?.(kind) : undefined;
+  return new Failure(kind, `${what}: ${answer}${hint === undefined ? "" : `; ${hint}`}`);
 }
 
 function kindOf(status: number, errors: readonly WireError[]): FailureKind {

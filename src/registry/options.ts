@@ -17,6 +17,8 @@ export interface ClientOptions {
   readonly credentialRegistry?: string;
   /** Where configuration files are looked up. @default process.env */
   readonly env?: Readonly<Record<string, string | undefined>>;
+  /** Milliseconds that a credential helper may take. @default 30_000 */
+  readonly helperTimeout?: number;
   /** Milliseconds until a host that has never answered is given up. @default 30_000 */
   readonly connectTimeout?: number;
   /** Milliseconds without any progress, retries included, until an operation fails. @default 300_000 */

@@ -1,11 +1,19 @@
 /** Bearer tokens: distribution, "Token Authentication" and "OAuth2 Token Authentication". */
-import { untilAborted } from "../lib/abort.ts";
 import { Failure } from "../lib/failure.ts";
-import type { Credential } from "./auth-file.ts";
+import { type Expiring, Renewing } from "../lib/renewing.ts";
 import type { Challenge } from "./challenge.ts";
+import type { Credential } from "./credentials/credential.ts";
+import type { Credentials } from "./credentials/credentials.ts";
 import { failureOf } from "./errors.ts";
 import { isLoopback } from "./host.ts";
-import { type Access, type Answer, type HttpRequest, readJsonObject, type Send } from "./http.ts";
+import {
+  type Access,
+  type Answer,
+  discard,
+  type HttpRequest,
+  readJsonObject,
+  type Send,
+} from "./http.ts";
 import { coversHost, type HostList } from "./options.ts";
 import { resolveTarget } from "./target.ts";
 
@@ -15,32 +23,24 @@ export interface TokenRequest {
   readonly from: URL;
   readonly challenge: Challenge;
   readonly access: Access;
-  readonly credential?: Credential | undefined;
-  /** Says what to do when the token server refuses. */
-  readonly advice: () => Promise<string>;
 }
 
 export interface TokenOptions {
   /** Retries and follows redirects, and adds no credentials. */
   readonly send: Send;
+  readonly credentials: Credentials;
   readonly plainHttp?: HostList | undefined;
 }
 
-interface Token {
-  readonly value: string;
-  /** `performance.now()` from which on another one is fetched. */
-  readonly renewAt: number;
-}
-
 const MAX_TOKEN_BODY = 64 * 1024;
-/** What a missing `expires_in` means, and the least that the specification lets servers grant. */
+/** Seconds: what a missing `expires_in` means, and the least that servers may grant. */
 const DEFAULT_LIFETIME = 60;
 const MAX_LIFETIME = 24 * 60 * 60;
 
 /** The tokens of one client: fetched once for all who wait, kept until shortly before they expire. */
 export class Tokens {
   readonly #options: TokenOptions;
-  readonly #tokens = new Map<string, Promise<Token>>();
+  readonly #tokens = new Renewing<string>();
 
   constructor(options: TokenOptions) {
     this.#options = options;
@@ -53,37 +53,40 @@ export class Tokens {
    * @throws {Failure} `unauthorized`: the token server refuses; `content`: what it or the registry
    *   sent can't be used; `network`
    */
-  async get(request: TokenRequest, refused?: string, signal?: AbortSignal): Promise<string> {
-    const key = keyOf(request);
-    for (;;) {
-      const pending = this.#tokens.get(key);
-      if (!pending) break;
-      const token = await untilAborted(pending, signal);
-      if (token.value !== refused && performance.now() < token.renewAt) return token.value;
-      // Another waiter may have begun to renew it meanwhile.
-      if (this.#tokens.get(key) === pending) this.#tokens.delete(key);
-    }
-    const fetching = this.#fetch(request);
-    this.#tokens.set(key, fetching);
-    fetching.catch(() => {
-      if (this.#tokens.get(key) === fetching) this.#tokens.delete(key);
-    });
-    return (await untilAborted(fetching, signal)).value;
+  get(request: TokenRequest, refused?: string, signal?: AbortSignal): Promise<string> {
+    const fetch = () => this.#fetch(request);
+    return this.#tokens.get(keyOf(request), fetch, { refused, signal });
   }
 
-  async #fetch(request: TokenRequest): Promise<Token> {
-    const sent = performance.now();
-    const what = `can't get a token for ${request.access.registry}`;
-    const answer = await this.#options.send(this.#tokenRequest(request));
+  async #fetch(request: TokenRequest): Promise<Expiring<string>> {
+    const { access } = request;
+    const { send, credentials } = this.#options;
+    const what = `can't get a token for ${access.registry}`;
+    let { credential } = await credentials.find(access);
+    let answer = await send(this.#tokenRequest(request, credential));
+    if (isRefusal(answer) && credential) {
+      const renewed = (await credentials.find(access, credential)).credential;
+      if (renewed !== credential) {
+        await discard(answer);
+        credential = renewed;
+        answer = await send(this.#tokenRequest(request, credential));
+      }
+    }
     if (answer.status !== 200) {
-      const failure = await failureOf(what, answer, request.advice);
+      const advice = () => credentials.explain(access, "unauthorized");
+      const failure = await failureOf(what, answer, advice);
       // Token servers say 400 for credentials that they don't like, too.
       throw failure.kind === "network" ? failure : new Failure("unauthorized", failure.message);
     }
-    return readToken(answer, what, sent);
+    const token = await readToken(answer, what);
+    if (credential) credentials.accept(credential);
+    return token;
   }
 
-  #tokenRequest({ from, challenge, access, credential }: TokenRequest): HttpRequest {
+  #tokenRequest(
+    { from, challenge, access }: TokenRequest,
+    credential: Credential | undefined,
+  ): HttpRequest {
     const realm = challenge.parameters.get("realm") ?? "";
     if (!URL.canParse(realm)) {
       throw new Failure("content", `${from.host} names no URL where it gives out tokens`);
@@ -140,7 +143,11 @@ function keyOf({ from, challenge, access }: TokenRequest): string {
   ]);
 }
 
-async function readToken(answer: Answer, what: string, sent: number): Promise<Token> {
+function isRefusal({ status }: Answer): boolean {
+  return status === 400 || status === 401 || status === 403;
+}
+
+async function readToken(answer: Answer, what: string): Promise<Expiring<string>> {
   const json = await readJsonObject(answer);
   const value = [json["token"], json["access_token"]].find((field) => field);
   if (!isTokenText(value)) {
@@ -148,9 +155,7 @@ async function readToken(answer: Answer, what: string, sent: number): Promise<To
   }
   const granted = Number(json["expires_in"]);
   const lifetime = granted > 0 ? Math.min(granted, MAX_LIFETIME) : DEFAULT_LIFETIME;
-  // Time for a request to get there, even where tokens live for a minute.
-  const margin = Math.min(30, lifetime / 4);
-  return { value, renewAt: sent + (lifetime - margin) * 1000 };
+  return { value, lifetime: lifetime * 1000 };
 }
 
 /** Whether `value` fits into a header as it is: it might carry a line break of its own. */

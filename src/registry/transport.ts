@@ -5,7 +5,7 @@ import { Failure } from "../lib/failure.ts";
 import { authenticating } from "./authentication.ts";
 import { createConnection, REQUEST_STALL_TIMEOUT } from "./connection.ts";
 import { ConnectionError } from "./connection-error.ts";
-import { Credentials } from "./credentials.ts";
+import { Credentials } from "./credentials/credentials.ts";
 import { failureOf, printable } from "./errors.ts";
 import { type Host, isLoopback, resolveHost } from "./host.ts";
 import type { Answer, HttpRequest, Send } from "./http.ts";
@@ -60,7 +60,8 @@ export class Transport {
       stallTimeout: this.stallTimeout,
       onEvent,
     });
-    this.#send = authenticating(send, this.#credentials, new Tokens({ send, plainHttp }));
+    const tokens = new Tokens({ send, credentials: this.#credentials, plainHttp });
+    this.#send = authenticating(send, this.#credentials, tokens);
   }
 
   /** The host to ask for content of `registry`. @throws {Failure} `usage`: not a registry */
@@ -106,8 +107,8 @@ export class Transport {
   failure({ what, access, url }: Operation, outcome: Outcome): Promise<Failure> {
     // Credentials play no part at a host that we were redirected to.
     const isOurs = outcome.url.origin === url.origin;
-    const advice = access && isOurs ? () => this.#credentials.explain(access) : undefined;
-    return failureOf(what, outcome, advice);
+    if (!access || !isOurs) return failureOf(what, outcome);
+    return failureOf(what, outcome, (kind) => this.#credentials.explain(access, kind));
   }
 
   /**

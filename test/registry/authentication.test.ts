@@ -188,18 +188,4 @@ describeWith("registry", "distribution with tokens", () => {
     expect(failure.message).toContain("DOCKER_AUTH_CONFIG");
     expect(failure.message).not.toContain("secret");
   });
-
-  test("names the helper that would have the credentials", async () => {
-    const { client } = newClient({
-      env: {
-        HOME: temporaryDirectory(),
-        DOCKER_AUTH_CONFIG: JSON.stringify({ credHelpers: { [registry.host]: "ecr-login" } }),
-      },
-    });
-    await client.statBlob(repository("public/a"), descriptor.digest);
-    const failure = await failureOf(client.statBlob(repository("private/a"), descriptor.digest));
-    expect(failure.kind).toBe("unauthorized");
-    expect(failure.message).toContain('"docker-credential-ecr-login"');
-    expect(failure.message).toContain("aren't supported yet");
-  });
 });

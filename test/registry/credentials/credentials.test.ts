@@ -1,10 +1,11 @@
 import { describe, expect, test } from "bun:test";
 import { mkdirSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { Failure } from "../../src/lib/failure.ts";
-import { authFilePaths, Credentials } from "../../src/registry/credentials.ts";
-import { temporaryDirectory } from "../support/temp.ts";
-import { failureOf } from "./fixtures.ts";
+import { Failure } from "../../../src/lib/failure.ts";
+import { Credentials } from "../../../src/registry/credentials/credentials.ts";
+import { authFilePaths } from "../../../src/registry/credentials/files.ts";
+import { temporaryDirectory } from "../../support/temp.ts";
+import { failureOf } from "../fixtures.ts";
 
 const access = { registry: "a.example", repository: "team/model", scopes: [] };
 
@@ -78,9 +79,9 @@ describe("Credentials", () => {
     });
     const named = await credentials.find({ ...access, registry: "b.example" });
     expect(named.credential).toEqual({ kind: "basic", username: "me", password: "p" });
-    expect(await credentials.explain({ ...access, registry: "b.example" })).toContain(
-      "the credentials from the command line or environment",
-    );
+    expect(
+      await credentials.explain({ ...access, registry: "b.example" }, "unauthorized"),
+    ).toContain("the credentials from the command line or environment");
     const other = await credentials.find(access);
     expect(other.credential).toEqual({ kind: "basic", username: "inline", password: "p" });
     expect(
@@ -94,27 +95,9 @@ describe("Credentials", () => {
     expect(() => new Credentials({ username: "me", password: "p" })).toThrow(Failure);
   });
 
-  test("explains by name which helper keeps the credentials, and that it isn't asked", async () => {
-    const root = temporaryDirectory();
-    await writeAuth(join(root, "config.json"), { credsStore: "desktop" });
-    const credentials = new Credentials({ env: { HOME: root, DOCKER_CONFIG: root } });
-    const text = await credentials.explain(access);
-    expect(text).toContain('"docker-credential-desktop"');
-    expect(text).toContain("aren't supported yet");
-    expect(text).toContain(join(root, "config.json"));
-  });
-
-  test("prefers credentials of a later file to a helper", async () => {
-    const root = temporaryDirectory();
-    await writeAuth(join(root, "config.json"), { credsStore: "desktop" });
-    const env = { DOCKER_CONFIG: root, HOME: root, XDG_RUNTIME_DIR: root };
-    await writeAuth(join(root, "containers/auth.json"), login("podman"));
-    expect(await userIn(env)).toBe("podman");
-  });
-
   test("names the source that a registry refuses, without its secret", async () => {
     const env = { HOME: temporaryDirectory(), DOCKER_AUTH_CONFIG: JSON.stringify(login("me")) };
-    const text = await new Credentials({ env }).explain(access);
+    const text = await new Credentials({ env }).explain(access, "unauthorized");
     expect(text).toContain("DOCKER_AUTH_CONFIG");
     expect(text).not.toContain(Buffer.from("me:p").toString("base64"));
   });

@@ -4,22 +4,17 @@
  */
 import { type Static, type TSchema, Type } from "@sinclair/typebox";
 import { Value } from "@sinclair/typebox/value";
-import { Failure } from "../lib/failure.ts";
-import { DEFAULT_REGISTRY } from "../oci/reference.ts";
+import { Failure } from "../../lib/failure.ts";
+import { DEFAULT_REGISTRY } from "../../oci/reference.ts";
+import { type Credential, credentialOf } from "./credential.ts";
 
-/** What authenticates us. */
-export type Credential =
-  | { readonly kind: "basic"; readonly username: string; readonly password: string }
-  /** Buys access tokens: the OAuth refresh token that a registry gave at login. */
-  | { readonly kind: "identity"; readonly token: string }
-  /** An access token as it is. */
-  | { readonly kind: "bearer"; readonly token: string };
-
-/** What a file has for a repository: a credential, or the name of the program that keeps it. */
-export interface AuthEntry {
-  readonly credential?: Credential;
+/** What a file has for a repository, in the order in which it is asked for. */
+export interface AuthEntries {
+  /** For a namespace of the registry, which says more than any entry for all of it. */
+  readonly forNamespace: Credential | undefined;
   /** `osxkeychain` stands for the program `docker-credential-osxkeychain`. */
-  readonly helper?: string;
+  readonly helper: string | undefined;
+  readonly forRegistry: Credential | undefined;
 }
 
 const Entry = Type.Object({
@@ -44,9 +39,6 @@ const AuthFile = Type.Object({
 });
 export type AuthFile = Static<typeof AuthFile>;
 
-/** The user name by which docker marks a password that is an identity token. */
-const TOKEN_USERNAME = "<token>";
-
 /** @throws {Failure} `usage`, which names `source` and quotes nothing of it */
 export function parseAuthFile(text: string, source: string): AuthFile {
   const fail = (reason: string) =>
@@ -62,53 +54,61 @@ export function parseAuthFile(text: string, source: string): AuthFile {
   throw fail(`${error?.path || "/"}: ${error?.message ?? "unexpected"}`);
 }
 
-/**
- * What `file` has for `repository` of `registry`, the most specific namespace first:
- * `host/a/b`, `host/a`, `host`.
- */
-export function findAuthEntry(file: AuthFile, registry: string, repository = ""): AuthEntry {
-  const credential = findCredential(file, registry, repository);
-  if (credential) return { credential };
-  const own = Object.entries(file.credHelpers ?? {}).find(
-    ([key]) => normalizeKey(key) === registry,
-  );
-  const helper = own?.[1] || file.credsStore;
-  return helper ? { helper } : {};
+/** What `file` has for `repository` of `registry`, the most specific namespace first. */
+export function findAuthEntries(file: AuthFile, registry: string, repository = ""): AuthEntries {
+  const entries = credentialsByName(file);
+  return {
+    forNamespace: repository === "" ? undefined : findNamespace(entries, registry, repository),
+    helper: findHelper(file, registry),
+    forRegistry: entries.get(registry),
+  };
 }
 
-function findCredential(file: AuthFile, registry: string, repository: string) {
+/** The helper that keeps the credentials of `registry`: its own one, else the one for all. */
+export function findHelper(file: AuthFile, registry: string): string | undefined {
+  const helpers = Object.entries(file.credHelpers ?? {});
+  const own = helpers.find(([key]) => normalizeKey(key) === registry)?.[1];
+  // An empty one says that this registry's credentials are in the file.
+  return (own ?? file.credsStore) || undefined;
+}
+
+/** `host/a/b`, then `host/a`. */
+function findNamespace(
+  entries: ReadonlyMap<string, Credential>,
+  registry: string,
+  repository: string,
+): Credential | undefined {
+  for (let name = `${registry}/${repository}`; name !== registry; ) {
+    const credential = entries.get(name);
+    if (credential) return credential;
+    name = name.slice(0, name.lastIndexOf("/"));
+  }
+  return undefined;
+}
+
+function credentialsByName(file: AuthFile): Map<string, Credential> {
   const entries = new Map<string, Credential>();
   for (const [key, entry] of Object.entries(file.auths ?? {})) {
-    const credential = credentialOf(entry);
+    const credential = credentialOfEntry(entry);
     const name = normalizeKey(key);
     // Where two keys mean the same, the one that is written as we write it wins.
     if (credential && (name === key || !entries.has(name))) entries.set(name, credential);
   }
-  for (let name = repository ? `${registry}/${repository}` : registry; ; ) {
-    const credential = entries.get(name);
-    if (credential || name === registry) return credential;
-    name = name.slice(0, name.lastIndexOf("/"));
-  }
+  return entries;
 }
 
-function credentialOf(entry: Static<typeof Entry>): Credential | undefined {
+function credentialOfEntry(entry: Static<typeof Entry>): Credential | undefined {
   if (entry.registrytoken) return { kind: "bearer", token: entry.registrytoken };
   if (entry.identitytoken) return { kind: "identity", token: entry.identitytoken };
-  let { username = "", password = "" } = entry;
-  if (entry.auth) {
-    const decoded = Buffer.from(entry.auth, "base64").toString("utf8").replace(/\0+$/, "");
-    const colon = decoded.indexOf(":");
-    if (colon < 0) return undefined;
-    username = decoded.slice(0, colon);
-    password = decoded.slice(colon + 1);
-  }
-  if (!username || !password) return undefined;
-  if (username === TOKEN_USERNAME) return { kind: "identity", token: password };
-  return { kind: "basic", username, password };
+  const { auth, username = "", password = "" } = entry;
+  if (!auth) return credentialOf(username, password);
+  const decoded = Buffer.from(auth, "base64").toString("utf8").replace(/\0+$/, "");
+  const colon = decoded.indexOf(":");
+  return colon < 0 ? undefined : credentialOf(decoded.slice(0, colon), decoded.slice(colon + 1));
 }
 
 /** `https://index.docker.io/v1/` is `docker.io`: what a key means, as `registry[/namespace]`. */
-function normalizeKey(key: string): string {
+export function normalizeKey(key: string): string {
   const name = key
     .replace(/^https?:\/\//, "")
     .replace(/\/+$/, "")

@@ -1,0 +1,102 @@
+/**
+ * Where credentials come from, in order. What is asked, what errors advise and what `auth check` and
+ * docs/authentication.md tell is this one list.
+ */
+import { Renewing } from "../../lib/renewing.ts";
+import type { ClientOptions } from "../options.ts";
+import { type AuthFile, findAuthEntries, parseAuthFile } from "./auth-file.ts";
+import type { Credential, Environment } from "./credential.ts";
+import { authFilePaths, readAuthFile } from "./files.ts";
+import { askHelper, helperProgram } from "./helper.ts";
+
+/** A place that may have a credential for a repository. */
+export interface Source {
+  /** For messages: `"/home/me/.docker/config.json"`. */
+  readonly name: string;
+  /** Whether it may have another one later: a program or a cloud that hands out what expires. */
+  readonly isRenewable?: boolean;
+  /**
+   * What it has; a text says why it has nothing. The credential `refused` isn't given again where
+   * another one may be had.
+   *
+   * @throws {Failure} it should have one, and fails to say it
+   */
+  find(refused?: Credential): Promise<Credential | string>;
+}
+
+export class Sources {
+  readonly #options: ClientOptions;
+  readonly #env: Environment;
+  readonly #files = new Map<string, Promise<AuthFile | undefined>>();
+  /** What helpers said, by helper and registry: one run is enough for all repositories. */
+  readonly #kept = new Renewing<Credential | undefined>();
+
+  constructor(options: ClientOptions) {
+    this.#options = options;
+    this.#env = options.env ?? process.env;
+  }
+
+  /** @throws {Failure} `usage`: a file can't be read */
+  async *of(registry: string, repository?: string): AsyncGenerator<Source> {
+    yield this.#given(registry);
+    const inline = this.#env["DOCKER_AUTH_CONFIG"];
+    if (inline) {
+      const file = parseAuthFile(inline, "DOCKER_AUTH_CONFIG");
+      yield* this.#inFile("DOCKER_AUTH_CONFIG", file, registry, repository);
+    }
+    for (const path of authFilePaths(this.#env)) {
+      const file = await this.#read(path);
+      yield* this.#inFile(JSON.stringify(path), file, registry, repository);
+    }
+  }
+
+  #given(registry: string): Source {
+    const { username, password, credentialRegistry } = this.#options;
+    const name = "the command line or environment";
+    if (username === undefined || password === undefined) return none(name, "no user was given");
+    if (registry !== credentialRegistry) return none(name, `its user is for ${credentialRegistry}`);
+    return having(name, { kind: "basic", username, password });
+  }
+
+  #read(path: string): Promise<AuthFile | undefined> {
+    let file = this.#files.get(path);
+    if (!file) {
+      file = readAuthFile(path);
+      this.#files.set(path, file);
+    }
+    return file;
+  }
+
+  *#inFile(
+    name: string,
+    file: AuthFile | undefined,
+    registry: string,
+    repository: string | undefined,
+  ): Generator<Source> {
+    if (!file) return yield none(name, "there is no such file");
+    const { forNamespace, helper, forRegistry } = findAuthEntries(file, registry, repository);
+    if (forNamespace) return yield having(name, forNamespace);
+    if (helper) yield this.#helper(name, helper, registry);
+    yield forRegistry ? having(name, forRegistry) : none(name, "it has no password for it");
+  }
+
+  #helper(file: string, helper: string, registry: string): Source {
+    const options = { env: this.#env, timeout: this.#options.helperTimeout };
+    const ask = async () => ({ value: await askHelper(helper, registry, options) });
+    return {
+      name: `${JSON.stringify(helperProgram(helper))}, which ${file} names`,
+      isRenewable: true,
+      find: async (refused) =>
+        (await this.#kept.get(`${helper} ${registry}`, ask, { refused })) ??
+        "it has nothing for it",
+    };
+  }
+}
+
+function having(name: string, credential: Credential): Source {
+  return { name, find: async () => credential };
+}
+
+function none(name: string, reason: string): Source {
+  return { name, find: async () => reason };
+}
