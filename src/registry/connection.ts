@@ -2,7 +2,7 @@
  * One HTTP exchange. It ends when it makes no progress, and its failures come out classified.
  */
 import { ConnectionError } from "./connection-error.ts";
-import { isLoopback } from "./host.ts";
+import { isMachineLocal } from "./host.ts";
 import type { Answer, HttpRequest, RequestBody, Send } from "./http.ts";
 
 /** Milliseconds without progress after which a request ends at the latest. */
@@ -44,8 +44,8 @@ export function createConnection({
         timeout: false,
         ...(body && { body }),
         ...(tlsOptions && { tls: tlsOptions }),
-        // A proxy's loopback isn't ours.
-        ...(isLoopback(request.url.hostname) && { proxy: false as const }),
+        // A proxy's loopback isn't ours, nor is its cloud's metadata server.
+        ...(isMachineLocal(request.url.hostname) && { proxy: false as const }),
       };
       const response = await fetch(request.url, options);
       return exchange.answer(response, headers);

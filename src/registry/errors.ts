@@ -29,7 +29,8 @@ export async function failureOf(
   return new Failure(kind, `${what}: ${answer}${hint === undefined ? "" : `; ${hint}`}`);
 }
 
-function kindOf(status: number, errors: readonly WireError[]): FailureKind {
+/** What an answer's status means, beside errors that may say more. */
+export function kindOf(status: number, errors: readonly WireError[] = []): FailureKind {
   if (status === 401 || status === 403) return "unauthorized";
   if (status === 404) return "not-found";
   if (status === 408 || status === 429 || status >= 500) return "network";

@@ -57,8 +57,8 @@ export function isLoopback(hostname: string): boolean {
 }
 
 /**
- * Whether a URL's `hostname` means this machine or its link: loopback, unspecified or link-local.
- * Cloud metadata services, which hand out credentials, live there.
+ * Whether a URL's `hostname` means this machine or its link: loopback, unspecified, link-local, or
+ * Amazon's own. Cloud metadata services, which hand out credentials, live there.
  */
 export function isMachineLocal(hostname: string): boolean {
   const name = hostname.replace(/\.$/, "");
@@ -71,6 +71,7 @@ export function isMachineLocal(hostname: string): boolean {
     name === "[::ffff:0:0]" ||
     /^169\.254\.\d+\.\d+$/.test(name) ||
     /^\[::ffff:a9fe:[0-9a-f]{1,4}\]$/.test(name) ||
-    /^\[fe[89ab][0-9a-f]:/.test(name)
+    /^\[fe[89ab][0-9a-f]:/.test(name) ||
+    name.startsWith("[fd00:ec2::")
   );
 }

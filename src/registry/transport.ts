@@ -49,7 +49,6 @@ export class Transport {
     this.#options = options;
     this.stallTimeout = options.stallTimeout ?? STALL_TIMEOUT;
     this.connectTimeout = options.connectTimeout ?? CONNECT_TIMEOUT;
-    this.#credentials = new Credentials(options);
     const { plainHttp, onEvent } = options;
     const connection = createConnection({
       tls: (url) => this.#tls(url),
@@ -60,6 +59,7 @@ export class Transport {
       stallTimeout: this.stallTimeout,
       onEvent,
     });
+    this.#credentials = new Credentials(options, send);
     const tokens = new Tokens({ send, credentials: this.#credentials, plainHttp });
     this.#send = authenticating(send, this.#credentials, tokens);
   }

@@ -5,7 +5,12 @@ import { Failure } from "../../src/lib/failure.ts";
 import { type Digest, digestOf } from "../../src/oci/digest.ts";
 import { OCI_IMAGE_CONFIG, OCI_IMAGE_MANIFEST } from "../../src/oci/media-types.ts";
 import { RegistryClient } from "../../src/registry/client.ts";
+import { createConnection } from "../../src/registry/connection.ts";
+import { Credentials } from "../../src/registry/credentials/credentials.ts";
+import type { Send } from "../../src/registry/http.ts";
 import type { ClientEvent, ClientOptions } from "../../src/registry/options.ts";
+import { followRedirects } from "../../src/registry/redirects.ts";
+import { retrying } from "../../src/registry/retry.ts";
 import { temporaryDirectory } from "../support/temp.ts";
 
 const stops: (() => void)[] = [];
@@ -78,6 +83,17 @@ export function newClient(options: ClientOptions = {}): {
     ...options,
   });
   return { client, events };
+}
+
+/** What the client asks with where no credentials are to be added. */
+export function newSend(): Send {
+  const connection = createConnection({ tls: async () => undefined });
+  return retrying(followRedirects(connection), { connectTimeout: 1000, stallTimeout: 2000 });
+}
+
+/** The credentials of a client. */
+export function newCredentials(options: ClientOptions): Credentials {
+  return new Credentials(options, newSend());
 }
 
 /** The failure that `action` ends in. */

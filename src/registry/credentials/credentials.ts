@@ -1,6 +1,6 @@
 /** The credentials of one client: found once, and found again when those that worked are refused. */
 import { Failure, type FailureKind } from "../../lib/failure.ts";
-import type { Access } from "../http.ts";
+import type { Access, Send } from "../http.ts";
 import type { ClientOptions } from "../options.ts";
 import type { Credential } from "./credential.ts";
 import { type Source, Sources } from "./sources.ts";
@@ -33,8 +33,11 @@ export class Credentials {
   readonly #choices = new Map<string, Promise<Choice>>();
   readonly #accepted = new WeakSet<Credential>();
 
-  /** @throws {Failure} `usage`: a user name without its password, or without its registry */
-  constructor(options: ClientOptions) {
+  /**
+   * @param send retries and follows redirects, and adds no credentials
+   * @throws {Failure} `usage`: a user name without its password, or without its registry
+   */
+  constructor(options: ClientOptions, send: Send) {
     const { username, password, credentialRegistry } = options;
     if ((username === undefined) !== (password === undefined)) {
       throw new Failure("usage", "a user name and a password are only of use together");
@@ -42,7 +45,7 @@ export class Credentials {
     if (username !== undefined && credentialRegistry === undefined) {
       throw new Failure("usage", "a user name and a password need the registry they are for");
     }
-    this.#sources = new Sources(options);
+    this.#sources = new Sources(options, send);
   }
 
   /**

@@ -3,8 +3,11 @@
  * docs/authentication.md tell is this one list.
  */
 import { Renewing } from "../../lib/renewing.ts";
+import { resolveHost } from "../host.ts";
+import type { Send } from "../http.ts";
 import type { ClientOptions } from "../options.ts";
 import { type AuthFile, findAuthEntries, parseAuthFile } from "./auth-file.ts";
+import type { CloudContext, CloudIdentity } from "./clouds/identity.ts";
 import type { Credential, Environment } from "./credential.ts";
 import { authFilePaths, readAuthFile } from "./files.ts";
 import { askHelper, helperProgram } from "./helper.ts";
@@ -13,8 +16,6 @@ import { askHelper, helperProgram } from "./helper.ts";
 export interface Source {
   /** For messages: `"/home/me/.docker/config.json"`. */
   readonly name: string;
-  /** Whether it may have another one later: a program or a cloud that hands out what expires. */
-  readonly isRenewable?: boolean;
   /**
    * What it has; a text says why it has nothing. The credential `refused` isn't given again where
    * another one may be had.
@@ -27,13 +28,17 @@ export interface Source {
 export class Sources {
   readonly #options: ClientOptions;
   readonly #env: Environment;
+  readonly #cloud: CloudContext;
   readonly #files = new Map<string, Promise<AuthFile | undefined>>();
-  /** What helpers said, by helper and registry: one run is enough for all repositories. */
-  readonly #kept = new Renewing<Credential | undefined>();
+  /** What helpers and clouds said, by their name and registry: once for all repositories. */
+  readonly #kept = new Renewing<Credential | string>();
 
-  constructor(options: ClientOptions) {
+  /** @param send retries and follows redirects, and adds no credentials: for the clouds */
+  constructor(options: ClientOptions, send: Send) {
     this.#options = options;
     this.#env = options.env ?? process.env;
+    const originOf = (registry: string) => resolveHost(registry, options).origin;
+    this.#cloud = { env: this.#env, send, originOf };
   }
 
   /** @throws {Failure} `usage`: a file can't be read */
@@ -47,6 +52,11 @@ export class Sources {
     for (const path of authFilePaths(this.#env)) {
       const file = await this.#read(path);
       yield* this.#inFile(JSON.stringify(path), file, registry, repository);
+    }
+    // Few need them, and they bring much code along.
+    const { cloudIdentities } = await import("./clouds/clouds.ts");
+    for (const identity of cloudIdentities(registry, this.#cloud)) {
+      yield this.#inCloud(identity, registry);
     }
   }
 
@@ -82,14 +92,21 @@ export class Sources {
 
   #helper(file: string, helper: string, registry: string): Source {
     const options = { env: this.#env, timeout: this.#options.helperTimeout };
-    const ask = async () => ({ value: await askHelper(helper, registry, options) });
+    const ask = async () => ({
+      value: (await askHelper(helper, registry, options)) ?? "it has nothing for it",
+    });
     return {
       name: `${JSON.stringify(helperProgram(helper))}, which ${file} names`,
-      isRenewable: true,
-      find: async (refused) =>
-        (await this.#kept.get(`${helper} ${registry}`, ask, { refused })) ??
-        "it has nothing for it",
+      find: (refused) => this.#kept.get(`${helper} ${registry}`, ask, { refused }),
     };
+  }
+
+  #inCloud({ name, ask }: CloudIdentity, registry: string): Source {
+    const fetch = async () => {
+      const found = await ask();
+      return typeof found === "string" ? { value: found } : found;
+    };
+    return { name, find: (refused) => this.#kept.get(`${name} ${registry}`, fetch, { refused }) };
   }
 }
 

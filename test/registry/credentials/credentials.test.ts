@@ -2,10 +2,9 @@ import { describe, expect, test } from "bun:test";
 import { mkdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { Failure } from "../../../src/lib/failure.ts";
-import { Credentials } from "../../../src/registry/credentials/credentials.ts";
 import { authFilePaths } from "../../../src/registry/credentials/files.ts";
 import { temporaryDirectory } from "../../support/temp.ts";
-import { failureOf } from "../fixtures.ts";
+import { failureOf, newCredentials } from "../fixtures.ts";
 
 const access = { registry: "a.example", repository: "team/model", scopes: [] };
 
@@ -20,7 +19,7 @@ function login(username: string) {
 }
 
 async function userIn(env: Record<string, string>): Promise<string | undefined> {
-  const { credential } = await new Credentials({ env }).find(access);
+  const { credential } = await newCredentials({ env }).find(access);
   return credential?.kind === "basic" ? credential.username : undefined;
 }
 
@@ -71,7 +70,7 @@ describe("Credentials", () => {
   });
 
   test("uses a given user name for its registry alone", async () => {
-    const credentials = new Credentials({
+    const credentials = newCredentials({
       env: { DOCKER_AUTH_CONFIG: JSON.stringify(login("inline")) },
       username: "me",
       password: "p",
@@ -90,14 +89,14 @@ describe("Credentials", () => {
   });
 
   test("wants user name, password and registry together", () => {
-    expect(() => new Credentials({ username: "me" })).toThrow(Failure);
-    expect(() => new Credentials({ password: "p" })).toThrow(Failure);
-    expect(() => new Credentials({ username: "me", password: "p" })).toThrow(Failure);
+    expect(() => newCredentials({ username: "me" })).toThrow(Failure);
+    expect(() => newCredentials({ password: "p" })).toThrow(Failure);
+    expect(() => newCredentials({ username: "me", password: "p" })).toThrow(Failure);
   });
 
   test("names the source that a registry refuses, without its secret", async () => {
     const env = { HOME: temporaryDirectory(), DOCKER_AUTH_CONFIG: JSON.stringify(login("me")) };
-    const text = await new Credentials({ env }).explain(access, "unauthorized");
+    const text = await newCredentials({ env }).explain(access, "unauthorized");
     expect(text).toContain("DOCKER_AUTH_CONFIG");
     expect(text).not.toContain(Buffer.from("me:p").toString("base64"));
   });
@@ -105,14 +104,14 @@ describe("Credentials", () => {
   test("says which file it can't read", async () => {
     const root = temporaryDirectory();
     await Bun.write(join(root, "config.json"), "{");
-    const broken = new Credentials({ env: { HOME: root, DOCKER_CONFIG: root } });
+    const broken = newCredentials({ env: { HOME: root, DOCKER_CONFIG: root } });
     const failure = await failureOf(broken.find(access));
     expect(failure.kind).toBe("usage");
     expect(failure.message).toContain(join(root, "config.json"));
 
     const directory = temporaryDirectory();
     mkdirSync(join(directory, "config.json"));
-    const unreadable = new Credentials({ env: { HOME: directory, DOCKER_CONFIG: directory } });
+    const unreadable = newCredentials({ env: { HOME: directory, DOCKER_CONFIG: directory } });
     expect((await failureOf(unreadable.find(access))).message).toContain("EISDIR");
   });
 });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { Credentials } from "../../../src/registry/credentials/credentials.ts";
+import { newCredentials } from "../fixtures.ts";
 import { answering, makeHelpers } from "./helpers.ts";
 
 const access = { registry: "a.example", repository: "team/model", scopes: [] };
@@ -8,7 +8,7 @@ const credHelpers = { "a.example": "mine" };
 async function find(script: string, registry = "a.example") {
   const helpers = makeHelpers({ credHelpers: { [registry]: "mine" } });
   helpers.write("mine", script);
-  const credentials = new Credentials({ env: helpers.env, helperTimeout: 500 });
+  const credentials = newCredentials({ env: helpers.env, helperTimeout: 500 });
   const found = await credentials.find({ ...access, registry });
   const advice = await credentials.explain({ ...access, registry }, "unauthorized");
   return { ...found, advice, helpers };
@@ -36,7 +36,7 @@ describe("a credential helper", () => {
   test("is run once for all repositories and requests", async () => {
     const helpers = makeHelpers({ credHelpers });
     helpers.write("mine", answering("u", "p"));
-    const credentials = new Credentials({ env: helpers.env });
+    const credentials = newCredentials({ env: helpers.env });
     const repositories = ["a/b", "a/b", "c/d"];
     await Promise.all(
       repositories.map((repository) => credentials.find({ ...access, repository })),
@@ -48,7 +48,7 @@ describe("a credential helper", () => {
   test("is run again when what it said was accepted once and then refused", async () => {
     const helpers = makeHelpers({ credHelpers });
     helpers.write("mine", answering("u", "first"));
-    const credentials = new Credentials({ env: helpers.env });
+    const credentials = newCredentials({ env: helpers.env });
     const { credential: first } = await credentials.find(access);
     helpers.write("mine", answering("u", "second"));
     if (!first) throw new Error("no credential");
@@ -100,7 +100,7 @@ describe("a credential helper", () => {
 
   test("that is missing is named, with what to do", async () => {
     const helpers = makeHelpers({ credsStore: "desktop" });
-    const credentials = new Credentials({ env: helpers.env });
+    const credentials = newCredentials({ env: helpers.env });
     const advice = await credentials.explain(access, "unauthorized");
     expect(advice).toContain('"docker-credential-desktop" isn\'t on PATH: install it');
     expect(advice).toContain("ocireg login a.example");
@@ -112,14 +112,14 @@ describe("a credential helper", () => {
     const helpers = makeHelpers({ credHelpers });
     await Bun.write(`${helpers.env["HOME"]}/bin/docker-credential-mine`, "#!/nowhere/sh\n");
     await Bun.$`chmod +x ${helpers.env["HOME"]}/bin/docker-credential-mine`;
-    const { asked } = await new Credentials({ env: helpers.env }).find(access);
+    const { asked } = await newCredentials({ env: helpers.env }).find(access);
     expect(asked.find(({ failed }) => failed)?.reason).toContain("can't be run");
   });
 
   test.each(["../evil", "a/b", "", "a b", "-x"])("isn't sought by the name %p", async (name) => {
     const helpers = makeHelpers({ credHelpers: { "a.example": name } });
     helpers.write("evil", answering("u", "p"));
-    const { credential } = await new Credentials({ env: helpers.env }).find(access);
+    const { credential } = await newCredentials({ env: helpers.env }).find(access);
     expect(credential).toBeUndefined();
     expect(helpers.asked()).toEqual([]);
   });
@@ -128,7 +128,7 @@ describe("a credential helper", () => {
     const auths = { "a.example": { auth: Buffer.from("file:p").toString("base64") } };
     const helpers = makeHelpers({ credHelpers, auths });
     helpers.writeKeychain("mine");
-    const { credential } = await new Credentials({ env: helpers.env }).find(access);
+    const { credential } = await newCredentials({ env: helpers.env }).find(access);
     expect(credential).toMatchObject({ username: "file" });
     expect(helpers.asked()).toEqual(["get a.example"]);
   });
@@ -138,7 +138,7 @@ describe("a credential helper", () => {
     const auths = { "a.example": { auth: Buffer.from("podman:p").toString("base64") } };
     await Bun.write(`${helpers.env["HOME"]}/containers/auth.json`, JSON.stringify({ auths }));
     const env = { ...helpers.env, XDG_RUNTIME_DIR: helpers.env["HOME"] };
-    const { credential } = await new Credentials({ env }).find(access);
+    const { credential } = await newCredentials({ env }).find(access);
     expect(credential).toMatchObject({ username: "podman" });
   });
 
@@ -146,7 +146,7 @@ describe("a credential helper", () => {
     const auths = { "a.example": { auth: Buffer.from("file:p").toString("base64") } };
     const helpers = makeHelpers({ credsStore: "mine", auths });
     helpers.write("mine", answering("helper", "p"));
-    const { credential } = await new Credentials({ env: helpers.env }).find(access);
+    const { credential } = await newCredentials({ env: helpers.env }).find(access);
     expect(credential).toMatchObject({ username: "helper" });
   });
 });
