@@ -1,7 +1,9 @@
 #!/usr/bin/env bun
 /** The entry point: hands the command line, the streams and the signals to the command. */
+import { isatty } from "node:tty";
 import { Interruption } from "./cli/context.ts";
 import { run } from "./cli/run.ts";
+import { Terminal } from "./cli/terminal.ts";
 
 const interrupted = new AbortController();
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
@@ -18,6 +20,10 @@ process.exit(
     stdout: process.stdout,
     stderr: process.stderr,
     stdin: () => Bun.stdin.stream(),
+    terminal: () =>
+      isatty(0) && isatty(2)
+        ? new Terminal({ input: process.stdin, output: process.stderr })
+        : undefined,
     env: process.env,
     signal: interrupted.signal,
   }),

@@ -45,7 +45,7 @@ export const repository: Argument<Repository> = {
 
 export const registry: Argument<string> = {
   name: "REGISTRY",
-  description: "host[:port]",
+  description: "host[:port]; docker.io for Docker Hub",
   parse: parseRegistry,
 };
 

@@ -60,10 +60,11 @@ function logEvent(event: ClientEvent): void {
 
 async function credentials(
   context: Context,
-  { username, password: fromVariable, passwordStdin }: ConnectionSettings,
+  settings: ConnectionSettings,
   registry: string,
 ): Promise<Pick<ClientOptions, "username" | "password" | "credentialRegistry">> {
-  const password = passwordStdin ? await readPassword(context.stdin()) : fromVariable;
+  const { username } = settings;
+  const password = await givenPassword(context, settings);
   if (username === undefined && password === undefined) return {};
   if (username === undefined) {
     throw new Failure("usage", "a password needs a user: give --username");
@@ -75,6 +76,18 @@ async function credentials(
     );
   }
   return { username, password, credentialRegistry: registry };
+}
+
+/**
+ * The password that came with the command, if one did.
+ *
+ * @throws {Failure} `usage`: standard input has none
+ */
+export async function givenPassword(
+  context: Context,
+  { password, passwordStdin }: Pick<ConnectionSettings, "password" | "passwordStdin">,
+): Promise<string | undefined> {
+  return passwordStdin ? readPassword(context.stdin()) : password;
 }
 
 /** The first line of standard input. */

@@ -3,6 +3,7 @@ import type { CommandContext, StricliProcess } from "@stricli/core";
 import type { Environment } from "../config/load.ts";
 import type { Output } from "./output.ts";
 import type { ErrorOutput } from "./stderr.ts";
+import type { Terminal } from "./terminal.ts";
 
 /** How messages look on stderr. */
 export interface LogSettings {
@@ -17,6 +18,8 @@ export interface Context extends CommandContext {
   /** Everything else. */
   readonly stderr: ErrorOutput;
   readonly stdin: () => ReadableStream<Uint8Array>;
+  /** Undefined where nobody is there to answer. */
+  readonly terminal: () => Terminal | undefined;
   readonly env: Environment;
   /** Aborted, with an {@link Interruption} as its reason, when the process is told to stop. */
   readonly signal: AbortSignal;

@@ -109,6 +109,41 @@ const inspect = command({
   load: () => import("./commands/inspect.ts"),
 });
 
+const login = command({
+  brief: "Check a user and password at a registry, and keep them",
+  description:
+    "Keeps them where docker and podman find them too: in the file that REGISTRY_AUTH_FILE names, else in docker's config.json, or with the credential helper that this file names. On a terminal it asks for what isn't given.",
+  arguments: [argument.registry],
+  flags: [connection, messages],
+  meanings: { username: "Who logs in", password: "Password of --username" },
+  aliases: { u: "username" },
+  examples: [
+    "ocireg login ghcr.io -u alice",
+    "ocireg login registry.example:5000 -u alice --password-stdin < password.txt",
+  ],
+  load: () => import("./commands/login.ts"),
+});
+
+const logout = command({
+  brief: "Forget the user and password of a registry",
+  arguments: [argument.registry],
+  flags: [messages],
+  examples: ["ocireg logout ghcr.io"],
+  load: () => import("./commands/logout.ts"),
+});
+
+const auth = group("Look into credentials", {
+  check: command({
+    brief: "Show which credentials a reference gets, and ask its registry",
+    description:
+      "Lists the places where credentials are sought, in order, up to the one that has them; never a secret. The exit code is that of a pull: 4 when the registry refuses.",
+    arguments: [argument.reference],
+    flags: [flags("Flags", "json"), connection, messages],
+    examples: ["ocireg auth check ghcr.io/org/model:v1"],
+    load: () => import("./commands/auth-check.ts"),
+  }),
+});
+
 const manifest = group("Read and write manifests", {
   get: command({
     brief: "Write the exact bytes of a manifest",
@@ -261,6 +296,9 @@ export const root = group(
     push,
     resolve,
     inspect,
+    login,
+    logout,
+    auth,
     manifest,
     blob,
     tags,

@@ -10,12 +10,15 @@ import { jsonLine } from "./log-line.ts";
 import { BrokenPipe, Output } from "./output.ts";
 import { renderError, renderStacks } from "./render/error.ts";
 import { ErrorOutput, type ErrorStream } from "./stderr.ts";
+import type { Terminal } from "./terminal.ts";
 
 /** What the process gives to a command. */
 export interface World {
   readonly stdout: Writable;
   readonly stderr: ErrorStream;
   readonly stdin: () => ReadableStream<Uint8Array>;
+  /** Where a person can be asked; without one, nobody is there. */
+  readonly terminal?: () => Terminal | undefined;
   readonly env: Environment;
   readonly signal: AbortSignal;
 }
@@ -32,6 +35,7 @@ export async function run(words: readonly string[], world: World): Promise<numbe
     stdout: new Output(world.stdout),
     stderr: new ErrorOutput(world.stderr),
     stdin: world.stdin,
+    terminal: world.terminal ?? (() => undefined),
     env: world.env,
     signal: world.signal,
     log: { logLevel: "info", logFormat: "text" },

@@ -28,15 +28,17 @@ export async function makeDirectory(path: string): Promise<void> {
 
 /**
  * Puts `content` at `path`, replacing what is there, in one step: a reader, or a crash, sees the old
- * content or the new. `temporary` is a path on the same file system that nobody else uses.
+ * content or the new. `temporary` is a path on the same file system that nobody else uses; `mode` is
+ * what the file's permissions become.
  */
 export async function writeFileDurably(
   path: string,
   content: string | Uint8Array,
   temporary: string,
+  mode = 0o644,
 ): Promise<void> {
   try {
-    const handle = await open(temporary, "wx", 0o644);
+    const handle = await open(temporary, "wx", mode);
     try {
       await writeFully(handle, typeof content === "string" ? Buffer.from(content) : content, 0);
       await handle.datasync();

@@ -38,9 +38,8 @@ export function authenticating(send: Send, credentials: Credentials, tokens: Tok
     let authorization = await authorize(request, wanted, challenges.get(url.origin));
     for (let count = 1; ; count++) {
       const answer = await send(withAuthorization(request, authorization));
-      if (authorization?.credential && answer.status < 400) {
-        credentials.accept(authorization.credential);
-      }
+      const isAccepted = answer.status < 400 || answer.status === 404;
+      if (authorization?.credential && isAccepted) credentials.accept(authorization.credential);
       // What a redirect leads to is no place for our credentials.
       const isOurs = answer.url.origin === url.origin;
       if (!isOurs || !isRefusal(answer, authorization) || count === MAX_ATTEMPTS) return answer;
@@ -99,8 +98,12 @@ function choose(answer: Answer): Challenge | undefined {
   );
 }
 
-/** Our own scopes first, as some token servers read only the first; then what they don't cover. */
-function joinScopes(own: readonly string[], challenge: Challenge): string[] {
+/**
+ * Our own scopes first, as some token servers read only the first; then what they don't cover. Who
+ * has none asks only whether we are known, and the scope of a challenge may be an example.
+ */
+function joinScopes(own: readonly string[], challenge: Challenge): readonly string[] {
+  if (own.length === 0) return own;
   const asked = challenge.parameters.get("scope")?.split(" ").filter(Boolean) ?? [];
   const further = asked.filter((scope) => !own.some((mine) => covers(mine, scope)));
   return [...own, ...new Set(further)].slice(0, Math.max(MAX_SCOPES, own.length));

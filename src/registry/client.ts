@@ -5,7 +5,9 @@ import type { Descriptor } from "../oci/descriptor.ts";
 import type { Digest } from "../oci/digest.ts";
 import { referrerOf, subjectOf } from "../oci/partial.ts";
 import { formatRepository, type Reference, type Repository } from "../oci/reference.ts";
+import { type AccessReport, checkAccess, checkLogin, type LoginReport } from "./access.ts";
 import { deleteBlob, type OpenBlobOptions, openBlob, statBlob } from "./blobs.ts";
+import type { FoundCredential } from "./credentials/credentials.ts";
 import { type ListOptions, listRepositories, listTags } from "./listing.ts";
 import {
   getManifest,
@@ -21,6 +23,7 @@ import { type BlobSource, blobSources } from "./sources.ts";
 import { Transport } from "./transport.ts";
 import { type BlobBody, type PushBlobOptions, type PushedBlob, pushBlob } from "./uploads.ts";
 
+export type { AccessReport, LoginReport } from "./access.ts";
 export type { OpenBlobOptions } from "./blobs.ts";
 export type { ListOptions } from "./listing.ts";
 export type { RemoteManifest } from "./manifests.ts";
@@ -160,6 +163,21 @@ export class RegistryClient {
     artifactType?: string,
   ): Promise<Descriptor[]> {
     return listReferrers(this.#transport, repository, digest, artifactType);
+  }
+
+  /** Which credential there is for all of a registry. The registry isn't asked. */
+  findCredential(registry: string): Promise<FoundCredential> {
+    return this.#transport.credentials.find({ registry, scopes: [] });
+  }
+
+  /** Whether the registry knows us by the credentials that there are for it. */
+  checkLogin(registry: string, signal?: AbortSignal): Promise<LoginReport> {
+    return checkLogin(this.#transport, registry, signal);
+  }
+
+  /** Which credentials there are for the reference, and what the registry says to them. */
+  checkAccess(reference: Reference, signal?: AbortSignal): Promise<AccessReport> {
+    return checkAccess(this.#transport, reference, signal);
   }
 
   /** The subject of a manifest that is about to go. */

@@ -39,7 +39,7 @@ export class Transport {
   /** Milliseconds until a host that has never answered is given up. */
   readonly connectTimeout: number;
   readonly #options: ClientOptions;
-  readonly #credentials: Credentials;
+  readonly credentials: Credentials;
   readonly #send: Send;
   readonly #warnings = new Set<string>();
   #withAuthorities: Promise<Bun.TLSOptions> | undefined;
@@ -59,9 +59,9 @@ export class Transport {
       stallTimeout: this.stallTimeout,
       onEvent,
     });
-    this.#credentials = new Credentials(options, send);
-    const tokens = new Tokens({ send, credentials: this.#credentials, plainHttp });
-    this.#send = authenticating(send, this.#credentials, tokens);
+    this.credentials = new Credentials(options, send);
+    const tokens = new Tokens({ send, credentials: this.credentials, plainHttp });
+    this.#send = authenticating(send, this.credentials, tokens);
   }
 
   /** The host to ask for content of `registry`. @throws {Failure} `usage`: not a registry */
@@ -108,7 +108,7 @@ export class Transport {
     // Credentials play no part at a host that we were redirected to.
     const isOurs = outcome.url.origin === url.origin;
     if (!access || !isOurs) return failureOf(what, outcome);
-    return failureOf(what, outcome, (kind) => this.#credentials.explain(access, kind));
+    return failureOf(what, outcome, (kind) => this.credentials.explain(access, kind));
   }
 
   /**

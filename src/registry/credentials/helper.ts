@@ -73,15 +73,21 @@ export async function storeWithHelper(
   if (code !== 0) throw failed(name, code, stderr);
 }
 
-/** Makes the helper forget a registry. @throws {Failure} `unauthorized`, as {@link askHelper} */
+/**
+ * Makes the helper forget a registry; false when it had nothing.
+ *
+ * @throws {Failure} `unauthorized`, as {@link askHelper}
+ */
 export async function eraseWithHelper(
   name: string,
   registry: string,
   options: HelperOptions,
-): Promise<void> {
-  const { code, stdout, stderr } = await run(name, "erase", serverName(registry), options);
-  const isGone = NOTHING.test(stdout) || NOTHING.test(stderr);
-  if (code !== 0 && !isGone) throw failed(name, code, stderr);
+): Promise<boolean> {
+  // To erase what isn't there is a success to some, and to others a failure.
+  if ((await askHelper(name, registry, options)) === undefined) return false;
+  const { code, stderr } = await run(name, "erase", serverName(registry), options);
+  if (code !== 0) throw failed(name, code, stderr);
+  return true;
 }
 
 interface Run {

@@ -48,6 +48,8 @@ export class Sources {
     if (inline) {
       const file = parseAuthFile(inline, "DOCKER_AUTH_CONFIG");
       yield* this.#inFile("DOCKER_AUTH_CONFIG", file, registry, repository);
+    } else {
+      yield none("DOCKER_AUTH_CONFIG", "it isn't set");
     }
     for (const path of authFilePaths(this.#env)) {
       const file = await this.#read(path);
