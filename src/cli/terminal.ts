@@ -26,9 +26,9 @@ export class Terminal {
    */
   async ask(question: string, isHidden: boolean, signal: AbortSignal): Promise<string> {
     const { input, output } = this.streams;
-    output.write(question);
     // The terminal then leaves everything to us: its echo, and also what erases and interrupts.
     if (isHidden) input.setRawMode(true);
+    output.write(question);
     const { promise, resolve } = Promise.withResolvers<string>();
     const decoder = new TextDecoder();
     let line = "";
@@ -46,7 +46,7 @@ export class Terminal {
     };
     const onData = (chunk: Uint8Array) => take(decoder.decode(chunk, { stream: true }));
     const onEnd = () => resolve(line);
-    input.on("data", onData).on("end", onEnd);
+    input.on("data", onData).on("end", onEnd).resume();
     try {
       const typedAhead = this.#rest;
       this.#rest = "";

@@ -6,7 +6,7 @@ import { temporaryDirectory } from "../support/temp.ts";
 /** The settings and credentials of whoever runs the tests stay out of them. */
 export function cleanEnvironment(): Record<string, string | undefined> {
   const ours = Object.keys(process.env).filter((name) =>
-    /^(OCIREG_|DOCKER_|XDG_|VLLM_)/.test(name),
+    /^(OCIREG_|DOCKER_|XDG_|VLLM_|AWS_|AZURE_|GOOGLE_|GCE_)/.test(name),
   );
   return {
     ...Object.fromEntries(ours.map((name) => [name, undefined])),
