@@ -89,7 +89,7 @@ export class Sources {
     const { forNamespace, helper, forRegistry } = findAuthEntries(file, registry, repository);
     if (forNamespace) return yield having(name, forNamespace);
     if (helper) yield this.#helper(name, helper, registry);
-    yield forRegistry ? having(name, forRegistry) : none(name, "it has no password for it");
+    yield forRegistry ? having(name, forRegistry) : none(name, "it has nothing for it");
   }
 
   #helper(file: string, helper: string, registry: string): Source {
