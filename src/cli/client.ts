@@ -16,7 +16,8 @@ export type ConnectionSettings = Pick<
   | "passwordStdin"
   | "connectTimeout"
   | "stallTimeout"
->;
+> &
+  Partial<Pick<Settings, "maxConnections" | "limitRate">>;
 
 /** A password that is longer than this isn't one. */
 const maxPasswordLength = 64 * 1024;
@@ -32,6 +33,7 @@ export async function openClient(
   onEvent: (event: ClientEvent) => void = logEvent,
 ): Promise<RegistryClient> {
   const { plainHttp, insecureSkipTlsVerify, ca, connectTimeout, stallTimeout } = settings;
+  const { maxConnections, limitRate } = settings;
   return new RegistryClient({
     plainHttp,
     insecureSkipTlsVerify,
@@ -40,6 +42,8 @@ export async function openClient(
     env: context.env,
     connectTimeout,
     stallTimeout,
+    ...(maxConnections !== undefined && { maxConnections }),
+    ...(limitRate !== undefined && { limitRate }),
     onEvent,
   });
 }

@@ -20,6 +20,7 @@ const connection = flags(
   "connectTimeout",
   "stallTimeout",
 );
+const speed = flags("Speed", "maxConnections", "limitRate");
 const messages = flags("Messages", "logLevel", "logFormat", "config");
 const transfer = flags("Messages", "progress", "logLevel", "logFormat", "config");
 
@@ -46,12 +47,13 @@ const serve = command({
 const pull = command({
   brief: "Get a model from a registry, verified, and print where it is",
   description:
-    "Prints the absolute path of a directory that an inference engine opens as it is. What is in the cache isn't fetched again; after an interruption, the blobs that were complete stay.",
+    "Prints the absolute path of a directory that an inference engine opens as it is. What is in the cache isn't fetched again; after an interruption a pull goes on where it stopped.",
   arguments: [argument.reference],
   flags: [
     flags("Flags", "output", "include", "exclude", "platform", "offline", "verify", "json"),
     flags("Cache", "cacheDir"),
     connection,
+    speed,
     transfer,
   ],
   meanings: {
@@ -87,6 +89,7 @@ const resolve = command({
     flags("Flags", "noPull", "platform", "offline"),
     flags("Cache", "cacheDir"),
     connection,
+    speed,
     transfer,
   ],
   meanings: { noPull: "Ask for the manifest only" },

@@ -77,6 +77,12 @@ const byteSize: Notation = {
   format: (bytes: number) => formatByteSize(bytes).replace(" ", ""),
 };
 
+const count: Notation = {
+  parse: (text) => (/^\d{1,9}$/.test(text) ? Number(text) : undefined),
+  accepts: "a number",
+  placeholder: "N",
+};
+
 const choice = (...choices: string[]): Notation => ({
   parse: (text) => (choices.includes(text) ? text : undefined),
   accepts: `${choices.slice(0, -1).join(", ")} or ${choices.at(-1)}`,
@@ -189,6 +195,21 @@ export const Settings = Type.Object({
   passwordStdin: Flag("Read the password from standard input", { inFile: false }),
   connectTimeout: Milliseconds("Give up on a host that can't be reached after this", 30_000),
   stallTimeout: Milliseconds("Give up when nothing moves for this long", 300_000),
+  maxConnections: Type.Integer({
+    description: "Connections that a pull opens at most; it opens as many as the link rewards",
+    default: 32,
+    minimum: 1,
+    maximum: 256,
+    notation: count,
+  }),
+  limitRate: Type.Optional(
+    Type.Integer({
+      description: "Receive at most this much a second, over all connections",
+      minimum: 1024,
+      maximum: 2 ** 40,
+      notation: byteSize,
+    }),
+  ),
 
   // The cache and what is taken from a reference.
   cacheDir: Optional(path("DIR"), "Where pulled models are kept; see 'ocireg cache path'"),

@@ -19,18 +19,12 @@ import { withLease } from "./lease.ts";
 export interface TransferOptions {
   readonly client: RegistryClient;
   readonly repository: Repository;
-  /** Connections at a time, over all blobs. @default 32 */
-  readonly maxConnections?: number | undefined;
-  /** Bytes a second, over all connections. @default unlimited */
-  readonly limitRate?: number | undefined;
   readonly onEvent?: EventListener | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
 /** A blob to fetch, and for the events what it is. */
 export interface WantedBlob extends BlobId, Pick<Subject, "path" | "kind"> {}
-
-const MAX_CONNECTIONS = 32;
 
 /**
  * Fetches what isn't in `into` yet, going on where an earlier run stopped. Every blob that is there
@@ -51,12 +45,12 @@ export async function fetchBlobs(
   // The largest first: the last one to end is then a small one.
   missing.sort((a, b) => b.size - a.size);
 
-  const { signal, maxConnections = MAX_CONNECTIONS, onEvent } = options;
+  const { signal, onEvent } = options;
   await makeDirectory(into.root);
   await requireSpace(into.root, sizeOf(missing) - (await allocated(into.partial, missing)));
   using meter = new ProgressMeter(sizeOf(missing), onEvent);
   if (missing.length > 0) {
-    using scheduler = new Scheduler({ ...options, maxConnections });
+    using scheduler = new Scheduler(options);
     const failed = new AbortController();
     const ending = signal ? AbortSignal.any([signal, failed.signal]) : failed.signal;
     const fetches: Promise<void>[] = [];

@@ -20,7 +20,7 @@ import type { ClientOptions } from "./options.ts";
 import { openPiece, type PieceAnswer, type PieceRequest } from "./pieces.ts";
 import { forgetReferrer, listReferrers, recordReferrer } from "./referrers.ts";
 import { type BlobSource, blobSources } from "./sources.ts";
-import { Transport } from "./transport.ts";
+import { type Limits, Transport } from "./transport.ts";
 import { type BlobBody, type PushBlobOptions, type PushedBlob, pushBlob } from "./uploads.ts";
 
 export type { AccessReport, LoginReport } from "./access.ts";
@@ -30,7 +30,7 @@ export type { RemoteManifest } from "./manifests.ts";
 export type { ClientEvent, ClientOptions, HostList } from "./options.ts";
 export type { PieceAnswer, PieceRequest } from "./pieces.ts";
 export type { BlobSource } from "./sources.ts";
-export type { DirectRoute } from "./transport.ts";
+export type { DirectRoute, Limits } from "./transport.ts";
 export type { BlobBody, PushBlobOptions, PushedBlob } from "./uploads.ts";
 
 /**
@@ -125,14 +125,9 @@ export class RegistryClient {
     return openPiece(this.#transport, source, repository, descriptor, request);
   }
 
-  /** Milliseconds without any progress until work is given up. */
-  get stallTimeout(): number {
-    return this.#transport.stallTimeout;
-  }
-
-  /** Milliseconds until a host that has never answered is given up. */
-  get connectTimeout(): number {
-    return this.#transport.connectTimeout;
+  /** How far this client goes. */
+  get limits(): Limits {
+    return this.#transport.limits;
   }
 
   /** Makes sure that the repository has the blob: found, mounted or uploaded. */

@@ -23,6 +23,10 @@ export interface ClientOptions {
   readonly connectTimeout?: number;
   /** Milliseconds without any progress, retries included, until an operation fails. @default 300_000 */
   readonly stallTimeout?: number;
+  /** Connections that fetch a model at a time, at most. @default 32 */
+  readonly maxConnections?: number;
+  /** Bytes a second that fetching a model may take. @default unlimited */
+  readonly limitRate?: number;
   /** Hears what happens on the way: retries and the registry's warnings. */
   readonly onEvent?: (event: ClientEvent) => void;
 }

@@ -17,6 +17,7 @@ import { Tokens } from "./token.ts";
 
 const CONNECT_TIMEOUT = 30_000;
 const STALL_TIMEOUT = 300_000;
+const MAX_CONNECTIONS = 32;
 /** Texts of warnings that are remembered, so that each is told once. */
 const MAX_WARNINGS = 100;
 
@@ -33,11 +34,20 @@ export interface DirectRoute {
   readonly tls?: Bun.TLSOptions | undefined;
 }
 
-export class Transport {
-  /** Milliseconds without any progress until an operation fails. */
-  readonly stallTimeout: number;
+/** How far this client goes, in all that it does. */
+export interface Limits {
   /** Milliseconds until a host that has never answered is given up. */
   readonly connectTimeout: number;
+  /** Milliseconds without any progress until an operation fails. */
+  readonly stallTimeout: number;
+  /** Connections that fetch a model at a time, at most. */
+  readonly maxConnections: number;
+  /** Bytes a second that fetching a model may take. */
+  readonly limitRate: number | undefined;
+}
+
+export class Transport {
+  readonly limits: Limits;
   readonly #options: ClientOptions;
   readonly credentials: Credentials;
   readonly #send: Send;
@@ -47,16 +57,17 @@ export class Transport {
 
   constructor(options: ClientOptions) {
     this.#options = options;
-    this.stallTimeout = options.stallTimeout ?? STALL_TIMEOUT;
-    this.connectTimeout = options.connectTimeout ?? CONNECT_TIMEOUT;
+    const { stallTimeout = STALL_TIMEOUT, connectTimeout = CONNECT_TIMEOUT } = options;
+    const { maxConnections = MAX_CONNECTIONS, limitRate } = options;
+    this.limits = { connectTimeout, stallTimeout, maxConnections, limitRate };
     const { plainHttp, onEvent } = options;
     const connection = createConnection({
       tls: (url) => this.#tls(url),
-      stallTimeout: Math.min(this.stallTimeout, REQUEST_STALL_TIMEOUT),
+      stallTimeout: Math.min(stallTimeout, REQUEST_STALL_TIMEOUT),
     });
     const send = retrying(followRedirects(connection, plainHttp), {
-      connectTimeout: this.connectTimeout,
-      stallTimeout: this.stallTimeout,
+      connectTimeout,
+      stallTimeout,
       onEvent,
     });
     this.credentials = new Credentials(options, send);

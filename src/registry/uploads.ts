@@ -58,7 +58,7 @@ export async function pushBlob(
     if (!(outcome instanceof ConnectionError)) await discard(outcome);
 
     const wait = retryDelay(session, outcome);
-    if (wait > transport.stallTimeout) throw await upload.failure(outcome);
+    if (wait > transport.limits.stallTimeout) throw await upload.failure(outcome);
     transport.tell(retryEvent(session, wait, outcome));
     await delay(wait, signal);
     // The answer may have been lost, not the upload.
@@ -156,7 +156,7 @@ class Upload {
       body: this.#body(),
       retry: false,
       // The registry may copy all of it to another place before it answers.
-      answerTimeout: this.transport.stallTimeout,
+      answerTimeout: this.transport.limits.stallTimeout,
     });
   }
 

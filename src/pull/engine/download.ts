@@ -10,6 +10,11 @@ import type { Thread } from "./threads.ts";
 
 /** Bytes between two notes to the thread that hashes. */
 const ADVANCE_INTERVAL = 1024 * 1024;
+/**
+ * Bytes that may wait to be hashed. More would be fetched faster than they can be verified, and be
+ * out of the page cache when it is their turn.
+ */
+const MAX_BACKLOG = 64 * 1024 * 1024;
 
 export class Download {
   /** What nobody has been sent for. */
@@ -30,6 +35,8 @@ export class Download {
   isStream = false;
   /** Whether it begins anew as soon as its lanes have ended. */
   isRestarting = false;
+  /** Up to where it is hashed. */
+  hashed = 0;
   /** How often what came had another digest. */
   mismatches = 0;
   readonly #settled = Promise.withResolvers<void>();
@@ -38,6 +45,7 @@ export class Download {
   /** Bytes that have come in this run. */
   #fetched = 0;
   #isOver = false;
+  readonly #backlog: number;
 
   constructor(
     readonly blob: WantedBlob,
@@ -49,6 +57,7 @@ export class Download {
     private readonly onBytes: (count: number) => void,
   ) {
     this.todo = new Extents(partial.written.missing(blob.size));
+    this.#backlog = Math.max(MAX_BACKLOG, partial.written.front);
     this.home.load++;
     this.openOn(home);
     this.#advance();
@@ -70,7 +79,8 @@ export class Download {
 
   /** Whether a lane can be sent for a part. */
   get hasWork(): boolean {
-    return !this.#isOver && !this.isRestarting && !this.isProbing && !this.todo.isEmpty;
+    if (this.#isOver || this.isRestarting || this.isProbing || this.todo.isEmpty) return false;
+    return this.partial.written.front - this.hashed <= this.#backlog;
   }
 
   /** The next part to fetch. */
@@ -99,6 +109,7 @@ export class Download {
     this.#fetched = 0;
     this.isRestarting = false;
     this.#advanced = 0;
+    this.hashed = 0;
     this.openOn(this.home);
   }
 

@@ -5,24 +5,31 @@ import { createHasher, type Digest, finishDigest } from "../../oci/digest.ts";
 /** Bytes that are read at once, and that are read before others get a turn. */
 const READ = 256 * 1024;
 const TURN = 4 * 1024 * 1024;
+/** Bytes between two words about how far it is. */
+const REPORT_INTERVAL = 8 * 1024 * 1024;
+
+export interface HashingListener {
+  /** Up to where the blob is hashed. */
+  progress(position: number): void;
+  /** All of it is. */
+  digest(digest: Digest): void;
+  /** The file can't be read. */
+  error(error: unknown): void;
+}
 
 export class Hashing {
   readonly #hasher;
   readonly #buffer = new Uint8Array(READ);
   #hashed = 0;
   #readable = 0;
+  #reported = 0;
   #isReading = false;
 
-  /**
-   * @param onDigest called once, when all `size` bytes are hashed
-   * @param onError called when the file can't be read
-   */
   constructor(
     private readonly algorithm: string,
     private readonly size: number,
     private readonly file: number,
-    private readonly onDigest: (digest: Digest) => void,
-    private readonly onError: (error: unknown) => void,
+    private readonly listener: HashingListener,
   ) {
     this.#hasher = createHasher(algorithm);
     this.#endIfDone();
@@ -51,7 +58,7 @@ export class Hashing {
         this.#update(this.#buffer.subarray(0, count));
       }
     } catch (error) {
-      this.onError(error);
+      this.listener.error(error);
       return;
     }
     if (this.#hashed < this.#readable) setImmediate(() => this.#read());
@@ -61,10 +68,15 @@ export class Hashing {
   #update(bytes: Uint8Array): void {
     this.#hasher.update(bytes);
     this.#hashed += bytes.byteLength;
+    if (this.#hashed - this.#reported >= REPORT_INTERVAL) {
+      this.#reported = this.#hashed;
+      this.listener.progress(this.#hashed);
+    }
     this.#endIfDone();
   }
 
   #endIfDone(): void {
-    if (this.#hashed === this.size) this.onDigest(finishDigest(this.algorithm, this.#hasher));
+    if (this.#hashed < this.size) return;
+    this.listener.digest(finishDigest(this.algorithm, this.#hasher));
   }
 }

@@ -53,6 +53,8 @@ export type Report =
       readonly position: number;
       readonly problem?: LaneProblem;
     }
+  /** Up to where the blob is hashed. */
+  | { readonly type: "hashing"; readonly job: number; readonly position: number }
   | { readonly type: "hashed"; readonly job: number; readonly digest: string }
   /** The file can't be read or written. */
   | {

@@ -35,10 +35,6 @@ const MOST_ERRORS_500 = 5;
 export interface SchedulerOptions {
   readonly client: RegistryClient;
   readonly repository: Repository;
-  /** Lanes at a time, over all blobs. */
-  readonly maxConnections: number;
-  /** Bytes a second; unlimited where it is absent. */
-  readonly limitRate?: number | undefined;
   readonly onEvent?: EventListener | undefined;
 }
 
@@ -60,7 +56,8 @@ export class Scheduler implements Disposable {
   #changed = Promise.withResolvers<void>();
 
   constructor(private readonly options: SchedulerOptions) {
-    const { client, repository, maxConnections, limitRate } = options;
+    const { client, repository } = options;
+    const { maxConnections, limitRate } = client.limits;
     this.#sources = client.blobSources(repository).map((source) => new SourceState(source));
     this.#width = new Width(maxConnections, INITIAL_LANES);
     this.#budget = limitRate === undefined ? undefined : new Budget();
@@ -185,7 +182,7 @@ export class Scheduler implements Disposable {
     const { id } = lane;
     lane.stop = () => thread.send({ type: "stop", lane: id });
     lane.limit = (end) => thread.send({ type: "limit", lane: id, end });
-    const stallTimeout = Math.min(REQUEST_STALL, this.options.client.stallTimeout);
+    const stallTimeout = Math.min(REQUEST_STALL, this.options.client.limits.stallTimeout);
     const { validator, job, blob } = download;
     const order = { ...part, route: direct, size: blob.size, validator, stallTimeout };
     thread.send({ type: "fetch", job, lane: id, ...order });
@@ -284,11 +281,9 @@ export class Scheduler implements Disposable {
   }
 
   #hear(report: Report): void {
-    if (report.type === "hashed" || report.type === "broken") {
+    if ("job" in report) {
       const download = [...this.#downloads].find(({ job }) => job === report.job);
-      if (!download) return;
-      if (report.type === "hashed") this.#compare(download, report.digest);
-      else download.settle(Object.assign(new Error(report.message), { code: report.code }));
+      if (download) this.#hearOf(download, report);
       return;
     }
     const lane = this.#lanes.get(report.lane);
@@ -304,6 +299,20 @@ export class Scheduler implements Disposable {
       case "ended":
         this.#advance(lane, report.position);
         this.#end(lane, report.problem && { ...report.problem, isDirect: true });
+    }
+  }
+
+  #hearOf(download: Download, report: Report & { job: number }): void {
+    switch (report.type) {
+      case "hashing":
+        download.hashed = report.position;
+        this.#fill();
+        break;
+      case "hashed":
+        this.#compare(download, report.digest);
+        break;
+      case "broken":
+        download.settle(Object.assign(new Error(report.message), { code: report.code }));
     }
   }
 
@@ -359,7 +368,7 @@ export class Scheduler implements Disposable {
       ? { failures: 1, delay: 0 }
       : source.failed(now, retryAfter);
     const isBug = status === 500 && failures >= MOST_ERRORS_500;
-    const { connectTimeout } = this.options.client;
+    const { connectTimeout } = this.options.client.limits;
     if (failure && (isBug || source.isUnreachable(now + delay, connectTimeout))) {
       this.#exclude(download, source, failure);
       return;
@@ -436,7 +445,7 @@ export class Scheduler implements Disposable {
 
   /** Fails when nothing has moved for too long. */
   #giveUp(now: number): void {
-    const { stallTimeout } = this.options.client;
+    const { stallTimeout } = this.options.client.limits;
     if (now - this.#lastProgress < stallTimeout) return;
     const isWaiting = [...this.#downloads].some(({ hasWork, lanes }) => hasWork || lanes.size > 0);
     if (!isWaiting) return;

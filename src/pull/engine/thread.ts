@@ -69,13 +69,11 @@ export class TransferThread {
       const hashing =
         algorithm === undefined
           ? undefined
-          : new Hashing(
-              algorithm,
-              size,
-              file,
-              (digest) => this.post({ type: "hashed", job, digest }),
-              (error) => this.#break(job, error),
-            );
+          : new Hashing(algorithm, size, file, {
+              progress: (position) => this.post({ type: "hashing", job, position }),
+              digest: (digest) => this.post({ type: "hashed", job, digest }),
+              error: (error) => this.#break(job, error),
+            });
       this.#jobs.set(job, { file, hashing });
     } catch (error) {
       this.#break(job, error);
