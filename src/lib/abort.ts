@@ -41,3 +41,35 @@ export async function delay(milliseconds: number, signal?: AbortSignal): Promise
     clearTimeout(timer);
   }
 }
+
+/**
+ * A signal that aborts some time after another: for what has to be heard to its end even by who is
+ * about to leave, if it ends soon.
+ */
+export class GraceSignal implements Disposable {
+  readonly #late = new AbortController();
+  readonly #signal: AbortSignal | undefined;
+  readonly #milliseconds: number;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(signal: AbortSignal | undefined, milliseconds: number) {
+    this.#signal = signal;
+    this.#milliseconds = milliseconds;
+    signal?.addEventListener("abort", this.#onAbort, { once: true });
+    if (signal?.aborted) this.#onAbort();
+  }
+
+  get signal(): AbortSignal {
+    return this.#late.signal;
+  }
+
+  /** Nothing is heard of either signal any more. */
+  [Symbol.dispose](): void {
+    clearTimeout(this.#timer);
+    this.#signal?.removeEventListener("abort", this.#onAbort);
+  }
+
+  readonly #onAbort = () => {
+    this.#timer = setTimeout(() => this.#late.abort(this.#signal?.reason), this.#milliseconds);
+  };
+}

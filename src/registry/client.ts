@@ -21,7 +21,8 @@ import { openPiece, type PieceAnswer, type PieceRequest } from "./pieces.ts";
 import { forgetReferrer, listReferrers, recordReferrer } from "./referrers.ts";
 import { type BlobSource, blobSources } from "./sources.ts";
 import { type Limits, Transport } from "./transport.ts";
-import { type BlobBody, type PushBlobOptions, type PushedBlob, pushBlob } from "./uploads.ts";
+import type { BlobBody } from "./upload-body.ts";
+import { type PushBlobOptions, type PushedBlob, pushBlob } from "./uploads.ts";
 
 export type { AccessReport, LoginReport } from "./access.ts";
 export type { OpenBlobOptions } from "./blobs.ts";
@@ -31,7 +32,8 @@ export type { ClientEvent, ClientOptions, HostList } from "./options.ts";
 export type { PieceAnswer, PieceRequest } from "./pieces.ts";
 export type { BlobSource } from "./sources.ts";
 export type { DirectRoute, Limits } from "./transport.ts";
-export type { BlobBody, PushBlobOptions, PushedBlob } from "./uploads.ts";
+export type { BlobBody, StreamedBlob } from "./upload-body.ts";
+export type { PushBlobOptions, PushedBlob } from "./uploads.ts";
 
 /**
  * A client for any number of registries. It holds their tokens and what it learnt of them, so that

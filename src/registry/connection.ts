@@ -127,6 +127,8 @@ class Exchange {
     return new ReadableStream<Uint8Array>(
       {
         pull: async (controller) => {
+          // What we wait for ourselves isn't the connection's fault.
+          clearTimeout(this.#timer);
           try {
             const { done, value } = await reader.read();
             this.#expectProgress(done ? this.#answerTimeout : this.stallTimeout);

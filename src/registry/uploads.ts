@@ -1,5 +1,10 @@
-/** Pushing blobs: distribution-spec, "Pushing blobs" (POST then PUT) and "Mounting". */
-import { delay } from "../lib/abort.ts";
+/**
+ * Pushing blobs: distribution-spec, "Pushing blobs", "Pushing a blob in chunks" and "Mounting". The
+ * whole blob goes in one request, which every registry takes. What breaks off goes on from where the
+ * registry says it is; chunks are for those that take no large requests, or keep nothing of one
+ * that broke off.
+ */
+import { delay, GraceSignal } from "../lib/abort.ts";
 import { Failure } from "../lib/failure.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import { algorithmOf, isDigest } from "../oci/digest.ts";
@@ -7,32 +12,35 @@ import { formatRepository, isRepositoryName, type Repository } from "../oci/refe
 import { statBlob } from "./blobs.ts";
 import { ConnectionError } from "./connection-error.ts";
 import { endpointUrl } from "./host.ts";
-import { type Answer, discard, type RequestBody } from "./http.ts";
+import { type Answer, discard } from "./http.ts";
 import { isTransient, type Outcome, retryDelay, retryEvent } from "./retry.ts";
 import { accessTo } from "./scope.ts";
 import type { Operation, Transport } from "./transport.ts";
-
-/** A blob's content: a file (`Bun.file`) or bytes in memory. */
-export type BlobBody = Blob | Uint8Array;
+import { type BlobBody, type Part, partialBody } from "./upload-body.ts";
+import { UploadSession } from "./upload-session.ts";
 
 export interface PushBlobOptions {
   /** A repository of the same registry that may have the blob already. */
   readonly mountFrom?: string;
   readonly signal?: AbortSignal;
-  /** Bytes sent so far; falls back to 0 when an upload has to start again. */
+  /** Bytes sent so far; falls back to what the registry has when an upload broke off. */
   readonly onProgress?: (bytes: number) => void;
 }
 
 export type PushedBlob = "exists" | "mounted" | "uploaded";
 
-/** Upload sessions that are begun for one blob before it is given up. */
-const MAX_SESSIONS = 5;
-/** Bytes of memory that are handed over at once. */
-const CHUNK_SIZE = 256 * 1024;
+/** Times in a row that an upload may fail without getting any further. */
+const MAX_ATTEMPTS = 5;
+/** Bytes of a chunk, where chunks are needed and the registry doesn't ask for more. */
+const CHUNK_SIZE = 32 * 1024 * 1024;
+/** Bytes of the smallest chunk that is tried with a registry that finds others too large. */
+const LEAST_CHUNK = 1024 * 1024;
+/** Milliseconds to learn where a session is, so that one that was just begun can be cancelled. */
+const START_GRACE = 2000;
 
 /**
- * Makes sure that the registry has the blob. An upload that breaks off starts again from a new
- * session, for which `open` is called again.
+ * Makes sure that the registry has the blob. `open` is called again for what has to be sent again. A
+ * session that isn't completed is cancelled.
  *
  * @throws {Failure} `content`: what `open` gives hasn't the size of `descriptor`, or the registry
  *   found another digest; `disk`: it can't be read
@@ -44,30 +52,23 @@ export async function pushBlob(
   open: () => BlobBody,
   options: PushBlobOptions = {},
 ): Promise<PushedBlob> {
-  const { mountFrom, signal } = options;
   const upload = new Upload(transport, repository, descriptor, open, options);
-  if (await upload.isStored()) return "exists";
-  for (let session = 1; ; session++) {
-    const location = await upload.start(session === 1 ? mountFrom : undefined);
-    if (location === undefined) return "mounted";
-    const outcome = await upload.send(location);
-    if (isStatus(outcome, 201, 200, 204)) return "uploaded";
-    // 404: the session is gone, which another one mends.
-    const isMendable = isTransient(outcome) || isStatus(outcome, 404);
-    if (!isMendable || session === MAX_SESSIONS) throw await upload.failure(outcome);
-    if (!(outcome instanceof ConnectionError)) await discard(outcome);
-
-    const wait = retryDelay(session, outcome);
-    if (wait > transport.limits.stallTimeout) throw await upload.failure(outcome);
-    transport.tell(retryEvent(session, wait, outcome));
-    await delay(wait, signal);
-    // The answer may have been lost, not the upload.
-    if (await upload.isStored()) return "uploaded";
-  }
+  return (await upload.isStored()) ? "exists" : upload.run();
 }
 
 class Upload {
   readonly #operation: Operation;
+  #session: UploadSession | undefined;
+  /** Bytes that the registry has for certain. */
+  #offset = 0;
+  /** How far in the blob bytes were sent in this session. */
+  #sent = 0;
+  /** The first byte of the last request that sent some, and one past its last. */
+  #part: Part = { start: 0, end: 0 };
+  /** Bytes of a chunk; all of them in one request while it is infinite. */
+  #chunk = Number.POSITIVE_INFINITY;
+  /** False when the registry refused parts of a blob. */
+  #isResumable = true;
 
   constructor(
     readonly transport: Transport,
@@ -111,115 +112,166 @@ class Upload {
     return stored !== "absent";
   }
 
-  /** Begins a session and returns its location; undefined when the blob was mounted instead. */
-  async start(mountFrom?: string): Promise<URL | undefined> {
-    const { digest } = this.descriptor;
-    const url = new URL(this.#operation.url);
-    if (mountFrom !== undefined) {
-      url.searchParams.set("mount", digest);
-      url.searchParams.set("from", mountFrom);
-    } else if (algorithmOf(digest) !== "sha256") {
-      url.searchParams.set("digest-algorithm", algorithmOf(digest));
+  async run(): Promise<PushedBlob> {
+    try {
+      if (!(await this.#mountOrBegin())) return "mounted";
+      for (let attempt = 1, furthest = 0; ; attempt++) {
+        if (this.#session === undefined) this.#session = await this.#begin();
+        const outcome = await this.#send(this.#session);
+        if (isStatus(outcome, 201, 200, 204)) {
+          this.#session = undefined;
+          return "uploaded";
+        }
+        const failure = await this.transport.failure(this.#operation, outcome);
+        const remedy = this.#remedyFor(outcome);
+        // What the registry still has of a request that broke off isn't known yet.
+        const isLast = attempt >= MAX_ATTEMPTS && !(outcome instanceof ConnectionError);
+        // A smaller request may go at once.
+        const wait = isStatus(outcome, 413) ? 0 : retryDelay(attempt, outcome);
+        if (!remedy || isLast || wait > this.transport.limits.stallTimeout) throw failure;
+        this.transport.tell(retryEvent(attempt, wait, outcome));
+        await delay(wait, this.options.signal);
+        // The answer may have been lost, not the upload.
+        if (await this.isStored()) return "uploaded";
+
+        await (remedy === "go on" ? this.#goOn(outcome) : this.#startAgain());
+        if (this.#offset > furthest) {
+          furthest = this.#offset;
+          attempt = 0;
+        } else if (attempt >= MAX_ATTEMPTS) throw failure;
+      }
+    } finally {
+      await this.#session?.cancel();
     }
-    const expected = mountFrom === undefined ? [202] : [201, 202];
-    const answer = await this.transport.request({ ...this.#operation, url }, ...expected);
+  }
+
+  /**
+   * Mounts the blob, from the repository that may have it or from wherever the registry finds it,
+   * or begins a session. Returns whether there is something left to do.
+   */
+  async #mountOrBegin(): Promise<boolean> {
+    const { mountFrom } = this.options;
+    const answer = await this.#post({
+      mount: this.descriptor.digest,
+      ...(mountFrom !== undefined && { from: mountFrom }),
+    });
+    if (isStatus(answer, 201)) {
+      await discard(answer);
+      return false;
+    }
+    // Who doesn't like to be asked for a mount may still take an upload.
+    this.#session = isStatus(answer, 202)
+      ? await this.#sessionOf(answer)
+      : await this.#beginAfter(answer);
+    return true;
+  }
+
+  async #beginAfter(refusal: Outcome): Promise<UploadSession> {
+    if (refusal instanceof ConnectionError || isTransient(refusal)) {
+      throw await this.transport.failure(this.#operation, refusal);
+    }
+    await discard(refusal);
+    return this.#begin();
+  }
+
+  async #begin(): Promise<UploadSession> {
+    const answer = await this.#post({});
+    if (!isStatus(answer, 202)) throw await this.transport.failure(this.#operation, answer);
+    return this.#sessionOf(answer);
+  }
+
+  async #sessionOf(answer: Answer): Promise<UploadSession> {
     await discard(answer);
-    return answer.status === 201 ? undefined : this.#locate(answer);
-  }
-
-  #locate(answer: Answer): URL {
-    const location = answer.headers.get("location");
-    if (!location) {
-      throw new Failure(
-        "content",
-        `${this.#operation.what}: ${answer.url.host} began an upload without saying where`,
-      );
+    const session = new UploadSession(this.transport, this.#operation, answer);
+    this.#offset = 0;
+    this.#sent = 0;
+    if (this.options.signal?.aborted) {
+      await session.cancel();
+      throw this.options.signal.reason;
     }
-    const url = this.transport.target("upload location", location, answer.url);
-    // Appended by hand: the state in the registry's query must stay as it is, byte for byte.
-    const digest = `digest=${encodeURIComponent(this.descriptor.digest)}`;
-    url.search = url.search ? `${url.search}&${digest}` : `?${digest}`;
-    return url;
+    return session;
   }
 
-  /** Sends everything in one request. */
-  send(location: URL): Promise<Outcome> {
-    const { access, ...operation } = this.#operation;
-    const isOurs = location.origin === operation.url.origin;
-    return this.transport.attempt({
-      ...operation,
-      method: "PUT",
-      url: location,
-      // Another host is trusted with the content alone.
-      ...(isOurs && access && { access }),
-      headers: { "content-type": "application/octet-stream" },
-      body: this.#body(),
-      retry: false,
-      // The registry may copy all of it to another place before it answers.
-      answerTimeout: this.transport.limits.stallTimeout,
+  async #post(parameters: Readonly<Record<string, string>>): Promise<Outcome> {
+    const url = new URL(this.#operation.url);
+    const algorithm = algorithmOf(this.descriptor.digest);
+    if (algorithm !== "sha256") url.searchParams.set("digest-algorithm", algorithm);
+    for (const [name, value] of Object.entries(parameters)) url.searchParams.set(name, value);
+    this.options.signal?.throwIfAborted();
+    using grace = new GraceSignal(this.options.signal, START_GRACE);
+    return this.transport.attempt({ ...this.#operation, url, signal: grace.signal });
+  }
+
+  /** Sends what is missing. Returns how it ended, or how the first chunk did that went wrong. */
+  async #send(session: UploadSession): Promise<Outcome> {
+    const { digest, size } = this.descriptor;
+    while (size - this.#offset > this.#chunk) {
+      const part = { start: this.#offset, end: this.#offset + this.#chunk };
+      const outcome = await session.append(this.#bodyOf(part), part);
+      if (!isStatus(outcome, 202, 201, 204)) return outcome;
+      const offset = (await session.appended(outcome)) ?? part.end;
+      if (offset <= part.start || offset > part.end) {
+        throw new Failure(
+          "content",
+          `${this.#operation.what}: ${outcome.url.host} says that it has ${offset} bytes after ${part.end} were sent`,
+        );
+      }
+      this.#offset = offset;
+    }
+    const rest = { start: this.#offset, end: size };
+    return session.complete(this.#bodyOf(rest), digest, rest);
+  }
+
+  #bodyOf(part: Part) {
+    const { size } = this.descriptor;
+    this.#part = part;
+    return partialBody(this.open, part, size, this.#operation.what, (position) => {
+      this.#sent = Math.max(this.#sent, position);
+      this.options.onProgress?.(position);
     });
   }
 
-  failure(outcome: Outcome): Promise<Failure> {
-    return this.transport.failure(this.#operation, outcome);
+  /** What may help after a request for this upload ended so. */
+  #remedyFor(outcome: Outcome): "go on" | "start again" | undefined {
+    if (isTransient(outcome) || isStatus(outcome, 416)) return "go on";
+    // The session is gone.
+    if (isStatus(outcome, 404)) return "start again";
+    if (isStatus(outcome, 413)) return this.#shrinkChunks() ? "go on" : undefined;
+    if (outcome instanceof ConnectionError || isStatus(outcome, 401, 403)) return undefined;
+    // It may not know parts, or have put them together wrongly.
+    const wasWhole = this.#part.start === 0 && this.#part.end === this.descriptor.size;
+    if (wasWhole || !this.#isResumable) return undefined;
+    this.#isResumable = false;
+    this.#chunk = Number.POSITIVE_INFINITY;
+    return "start again";
   }
 
-  #body(): RequestBody {
+  /** Makes requests smaller than the one that was too large. */
+  #shrinkChunks(): boolean {
+    const least = Math.max(this.#session?.minChunk ?? 0, LEAST_CHUNK);
+    const refused = this.#part.end - this.#part.start;
+    if (refused <= least || !this.#isResumable) return false;
+    this.#chunk = Math.max(least, Math.min(CHUNK_SIZE, Math.floor(refused / 2)));
+    return true;
+  }
+
+  /** Finds out what the registry has, or begins anew where that can't be known. */
+  async #goOn(outcome: Outcome): Promise<void> {
     const { size } = this.descriptor;
-    const { what } = this.#operation;
-    return {
-      size,
-      open: () => {
-        const body = this.open();
-        const actual = body instanceof Uint8Array ? body.byteLength : body.size;
-        if (actual !== size) {
-          throw new Failure(
-            "content",
-            `${what}: the local content has ${actual} bytes, not ${size}`,
-          );
-        }
-        return countedStream(body, size, what, this.options.onProgress);
-      },
-    };
+    const offset = this.#isResumable ? await this.#session?.status() : undefined;
+    if (offset !== undefined && offset > 0 && offset <= this.#sent) {
+      this.#offset = offset;
+      return;
+    }
+    const least = Math.max(CHUNK_SIZE, this.#session?.minChunk ?? 0);
+    if (offset === 0 && outcome instanceof ConnectionError && size > least) this.#chunk = least;
+    await this.#startAgain();
   }
-}
 
-/** `body` as a stream of exactly `size` bytes. */
-function countedStream(
-  body: BlobBody,
-  size: number,
-  what: string,
-  onProgress: PushBlobOptions["onProgress"],
-): ReadableStream<Uint8Array> {
-  const source = body instanceof Uint8Array ? chunksOf(body) : body.stream().values();
-  let sent = 0;
-  onProgress?.(sent);
-  return new ReadableStream<Uint8Array>(
-    {
-      async pull(controller) {
-        const { done, value } = await Promise.resolve(source.next()).catch((cause: unknown) => {
-          const reason = cause instanceof Error ? cause.message : String(cause);
-          throw new Failure("disk", `${what}: can't read the local content: ${reason}`, { cause });
-        });
-        sent += value?.byteLength ?? 0;
-        if (sent > size || (done && sent < size)) {
-          throw new Failure("content", `${what}: the local file changed while it was read`);
-        }
-        if (done) return controller.close();
-        onProgress?.(sent);
-        controller.enqueue(value);
-      },
-      async cancel() {
-        await source.return?.(undefined);
-      },
-    },
-    { highWaterMark: 0 },
-  );
-}
-
-function* chunksOf(bytes: Uint8Array): Generator<Uint8Array, undefined> {
-  for (let start = 0; start < bytes.byteLength; start += CHUNK_SIZE) {
-    yield bytes.subarray(start, start + CHUNK_SIZE);
+  async #startAgain(): Promise<void> {
+    await this.#session?.cancel();
+    this.#session = undefined;
+    this.#offset = 0;
   }
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { delay, untilAborted } from "../../src/lib/abort.ts";
+import { delay, GraceSignal, untilAborted } from "../../src/lib/abort.ts";
 
 describe("untilAborted", () => {
   test("gives what the promise gives", async () => {
@@ -40,5 +40,30 @@ describe("delay", () => {
     const waiting = delay(60_000, controller.signal);
     controller.abort(new Error("enough"));
     expect(waiting).rejects.toThrow("enough");
+  });
+});
+
+describe("GraceSignal", () => {
+  test("aborts after its signal does, with the same reason", async () => {
+    const leaving = new AbortController();
+    using grace = new GraceSignal(leaving.signal, 5);
+    leaving.abort(new Error("I leave"));
+    expect(grace.signal.aborted).toBe(false);
+    await new Promise((resolve) => grace.signal.addEventListener("abort", resolve));
+    expect(grace.signal.reason).toEqual(new Error("I leave"));
+  });
+
+  test("aborts also when its signal had done so before", async () => {
+    using grace = new GraceSignal(AbortSignal.abort(), 1);
+    await new Promise((resolve) => grace.signal.addEventListener("abort", resolve));
+  });
+
+  test("never aborts once it isn't needed any more", async () => {
+    const leaving = new AbortController();
+    const grace = new GraceSignal(leaving.signal, 1);
+    leaving.abort();
+    grace[Symbol.dispose]();
+    await delay(10);
+    expect(grace.signal.aborted).toBe(false);
   });
 });

@@ -34,6 +34,8 @@ function startUploads({ location, put, has = () => false }: FakeUploads) {
         headers: where === undefined ? {} : { location: where },
       });
     }
+    // It knows neither the state of an upload nor how to cancel one.
+    if (request.method !== "PUT") return new Response(null, { status: 405 });
     return put(sessions, await request.bytes(), url);
   });
 }
