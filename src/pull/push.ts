@@ -13,11 +13,12 @@ import { describe } from "../oci/partial.ts";
 import { formatReference, formatRepository, type Reference } from "../oci/reference.ts";
 import type { RegistryClient } from "../registry/client.ts";
 import { digestFile } from "./blobs.ts";
-import { transferAll } from "./concurrently.ts";
 import { diskFailure } from "./disk.ts";
 import { type EventListener, ProgressMeter, type Subject } from "./events.ts";
+import { transferLargestFirst } from "./largest-first.ts";
 import { type LocalFile, listModel } from "./model-directory.ts";
 import { packTar } from "./pack-tar.ts";
+import { pushCounted } from "./push-blob.ts";
 import { readGgufHead, readSafetensorsHeader } from "./weight-headers.ts";
 
 export interface PushOptions {
@@ -85,8 +86,9 @@ async function pushFrom(staging: string, options: PushOptions): Promise<PushResu
     onEvent,
     "at most",
   );
-  const layers = await transferAll(sources, CONCURRENCY, signal, (source, either) =>
-    pushLayer(source, { ...options, signal: either }, meter),
+  const pushed = new Map<Digest, Promise<unknown>>();
+  const layers = await transferLargestFirst(sources, CONCURRENCY, signal, (source, either) =>
+    pushLayer(source, { ...options, signal: either }, meter, pushed),
   );
   const config = Buffer.from(
     dockerConfig(
@@ -178,23 +180,26 @@ async function layerSources(
   return [...packing.weights.map(asLayer), ...packed, ...packing.documents.map(asLayer)];
 }
 
+/** @param pushed what is on its way, or there: of files that are the same, one is sent */
 async function pushLayer(
   { mediaType, source, size, path }: LayerSource,
   { client, reference, signal }: PushOptions,
   meter: ProgressMeter,
+  pushed: Map<Digest, Promise<unknown>>,
 ): Promise<Descriptor> {
   const digest = await digestFile(source, "sha256", signal);
   const subject: Subject = { digest, ...(path === undefined ? { kind: "archive" } : { path }) };
-  let sent = 0;
-  const outcome = await client.pushBlob(reference, { digest, size }, () => Bun.file(source), {
-    ...(signal && { signal }),
-    onProgress(bytes) {
-      meter.advance(bytes - sent, subject);
-      sent = bytes;
-    },
-  });
-  if (outcome === "uploaded") meter.advance(size - sent, subject);
-  else meter.skip(size - sent);
+  const twin = pushed.get(digest);
+  if (twin) {
+    await twin;
+    meter.skip(size);
+  } else {
+    const open = () => Bun.file(source);
+    const from = { client, target: reference, open, signal };
+    const pushing = pushCounted({ digest, size }, from, meter, subject);
+    pushed.set(digest, pushing);
+    await pushing;
+  }
   meter.verified(subject);
   return {
     mediaType,

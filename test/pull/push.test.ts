@@ -134,6 +134,22 @@ describe("pushing a directory", () => {
     expect(new Set(world.requests)).toEqual(new Set(["HEAD blobs", "PUT manifests"]));
   });
 
+  test("sends of files that are the same only one", async () => {
+    const model = temporaryDirectory();
+    await makeModel(model, { shards: 1, seed: 321 });
+    const weights = readFileSync(join(model, "model.safetensors"));
+    rmSync(join(model, "model.safetensors"));
+    writeFileSync(join(model, "model-00001-of-00002.safetensors"), weights);
+    writeFileSync(join(model, "model-00002-of-00002.safetensors"), weights);
+    const events: TransferEvent[] = [];
+    await pushFrom(model, "same", { onEvent: (event) => events.push(event) });
+    const { layers } = await manifestOf("same");
+    expect([layers[0]?.digest, layers[1]?.digest]).toEqual(Array(2).fill(digestOf(weights)));
+    // Other repositories have its configuration.
+    const sent = weights.byteLength;
+    expect(events.at(-1)).toEqual({ type: "done", total: sent, completed: sent });
+  });
+
   test("tells what it sends, and what it leaves out", async () => {
     const model = temporaryDirectory();
     // Weights that no other repository has: those would be mounted.
