@@ -17,6 +17,18 @@ export const reference: Argument<Reference> = {
   parse: parseReference,
 };
 
+export const source: Argument<Reference> = {
+  ...reference,
+  name: "SRC",
+  description: "What to copy: [registry/]repository[:tag][@digest]",
+};
+
+export const target: Argument<Reference> = {
+  ...reference,
+  name: "DST",
+  description: "Where to: [registry/]repository[:tag]; the tag is latest by default",
+};
+
 /** Deleting `latest` because nobody said what to delete would be a bad surprise. */
 export const exactReference: Argument<Reference> = {
   name: "REF",

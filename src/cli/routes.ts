@@ -80,6 +80,25 @@ const push = command({
   load: () => import("./commands/push.ts"),
 });
 
+const copy = command({
+  brief: "Copy from registry to registry and print the copy's reference by digest",
+  description:
+    "Everything streams, byte for byte, and nothing touches the disk. What DST's registry has isn't moved again; between repositories of one registry blobs are mounted. An index comes with all its platforms. The tag comes last.",
+  arguments: [argument.source, argument.target],
+  flags: [flags("Flags", "referrers", "platform"), connection, transfer],
+  meanings: {
+    platform: "Copy of an index this platform's manifest alone; default: all, the whole index",
+    username: "User for the registry of DST; SRC's comes from credentials files",
+    password: "Password for the registry of DST",
+  },
+  examples: [
+    "ocireg copy user/model:tag registry.example:5000/model:tag",
+    "ocireg copy --referrers ghcr.io/org/model:v1 127.0.0.1:5000/org/model:v1",
+    "ocireg copy --platform linux/arm64 docker.io/library/alpine 127.0.0.1:5000/alpine",
+  ],
+  load: () => import("./commands/copy.ts"),
+});
+
 const resolve = command({
   brief: "Print what a reference means now, as JSON",
   description:
@@ -297,6 +316,7 @@ export const root = group(
     serve,
     pull,
     push,
+    copy,
     resolve,
     inspect,
     login,

@@ -217,6 +217,9 @@ export const Settings = Type.Object({
   include: Words("GLOB", "Take only files that match, and all archives; may be repeated"),
   exclude: Words("GLOB", "Leave out files that match, but no archives; may be repeated"),
   platform: Optional(textual("OS/ARCH"), "Platform to take from an index; default: this machine's"),
+  referrers: Flag("Copy what refers to it too: signatures, SBOMs, and what refers to those", {
+    inFile: false,
+  }),
   offline: Flag("Use only what is in the cache"),
   verify: Flag("Read what is in the cache again and check its digests"),
   noPull: Flag("Don't look further than the manifest", { inFile: false }),

@@ -17,6 +17,8 @@ export type Digest = string & { readonly __digest: unique symbol };
 /** Incremental hashing. `digest` ends the computation and returns the encoded (hex) part. */
 export interface Hasher {
   update(chunk: Uint8Array): void;
+  /** Another one that has seen the same, and goes on by itself. */
+  copy(): Hasher;
   digest(): string;
 }
 
@@ -60,14 +62,16 @@ function registerBuiltIn(name: "sha256" | "sha512", hexLength: number): void {
   registerAlgorithm({
     name,
     encoded: new RegExp(`^[a-f0-9]{${hexLength}}$`),
-    createHasher() {
-      const hasher = new Bun.CryptoHasher(name);
-      return {
-        update: (chunk) => void hasher.update(chunk),
-        digest: () => hasher.digest("hex"),
-      };
-    },
+    createHasher: () => builtInHasher(new Bun.CryptoHasher(name)),
   });
+}
+
+function builtInHasher(hasher: Bun.CryptoHasher): Hasher {
+  return {
+    update: (chunk) => void hasher.update(chunk),
+    copy: () => builtInHasher(hasher.copy()),
+    digest: () => hasher.digest("hex"),
+  };
 }
 
 registerBuiltIn("sha256", 64);

@@ -85,6 +85,11 @@ export class ProgressMeter implements Disposable {
     this.total -= bytes;
   }
 
+  /** Adds bytes to the total that turn out to be wanted too. */
+  expect(bytes: number): void {
+    this.total += bytes;
+  }
+
   verified(subject: Subject): void {
     this.listener({ type: "verified", ...subject, ...this.amount() });
   }

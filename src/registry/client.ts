@@ -10,6 +10,7 @@ import { deleteBlob, type OpenBlobOptions, openBlob, statBlob } from "./blobs.ts
 import type { FoundCredential } from "./credentials/credentials.ts";
 import { type ListOptions, listRepositories, listTags } from "./listing.ts";
 import {
+  findManifest,
   getManifest,
   type RemoteManifest,
   removeManifest,
@@ -54,6 +55,14 @@ export class RegistryClient {
   /** What the reference names now. */
   resolve(reference: Reference, signal?: AbortSignal): Promise<Descriptor> {
     return resolveManifest(this.#transport, reference, signal);
+  }
+
+  /**
+   * The digest of what the reference names where it is going to be pushed to; undefined where it
+   * names nothing, or the registry doesn't tell.
+   */
+  findManifest(reference: Reference, signal?: AbortSignal): Promise<Digest | undefined> {
+    return findManifest(this.#transport, reference, signal);
   }
 
   /** The manifest, verified; up to 4 MiB. */

@@ -47,6 +47,23 @@ export async function resolveManifest(
   return (await getManifest(transport, reference, signal)).descriptor;
 }
 
+/**
+ * The digest of what the reference names at a registry that is going to be pushed to; undefined
+ * where it names nothing, or the registry doesn't tell.
+ */
+export async function findManifest(
+  transport: Transport,
+  reference: Reference,
+  signal?: AbortSignal,
+): Promise<Digest | undefined> {
+  const operation = manifestOperation(transport, "find", reference, "HEAD", "push", signal);
+  const answer = await transport.request(operation, 200, 404, 405);
+  if (answer.status !== 200) return undefined;
+  const digest = answer.headers.get("docker-content-digest") || reference.digest;
+  const isExpected = reference.digest === undefined || digest === reference.digest;
+  return digest !== undefined && isDigest(digest) && isExpected ? digest : undefined;
+}
+
 /** The manifest, whose bytes were checked against the digest that was asked for or announced. */
 export async function getManifest(
   transport: Transport,

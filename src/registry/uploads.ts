@@ -120,6 +120,7 @@ class Upload {
         const outcome = await this.#send(this.#session);
         if (isStatus(outcome, 201, 200, 204)) {
           this.#session = undefined;
+          await discard(outcome);
           return "uploaded";
         }
         const failure = await this.transport.failure(this.#operation, outcome);

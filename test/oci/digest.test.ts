@@ -10,6 +10,7 @@ import {
   encodedOf,
   findAlgorithm,
   finishDigest,
+  type Hasher,
   InvalidDigestError,
   isDigest,
   parseDigest,
@@ -156,20 +157,35 @@ describe("createHasher", () => {
   });
 });
 
+describe("a hasher", () => {
+  test.each(["sha256", "sha512"])("of %s is copied with what it has seen", (algorithm) => {
+    const hasher = createHasher(algorithm);
+    hasher.update(new TextEncoder().encode("ab"));
+    const copy = hasher.copy();
+    hasher.update(new TextEncoder().encode("c"));
+    copy.update(new TextEncoder().encode("d"));
+    expect(finishDigest(algorithm, hasher)).toBe(digestOf("abc", algorithm));
+    expect(finishDigest(algorithm, copy)).toBe(digestOf("abd", algorithm));
+  });
+});
+
 describe("registerAlgorithm", () => {
   const bytesum = {
     name: "bytesum+b64.v1",
     encoded: /^[0-9]{1,9}$/,
-    createHasher() {
-      let sum = 0;
-      return {
-        update(chunk: Uint8Array) {
-          for (const byte of chunk) sum += byte;
-        },
-        digest: () => String(sum),
-      };
-    },
+    createHasher: () => hasherFrom(0),
   };
+
+  function hasherFrom(start: number): Hasher {
+    let sum = start;
+    return {
+      update(chunk) {
+        for (const byte of chunk) sum += byte;
+      },
+      copy: () => hasherFrom(sum),
+      digest: () => String(sum),
+    };
+  }
 
   test("makes a further algorithm known to parsing and hashing", () => {
     expect(isDigest("bytesum+b64.v1:294")).toBe(false);
