@@ -163,7 +163,8 @@ function startSessions({ refuse, range, headers = {} }: SessionRegistry) {
       sessions.set(url.pathname, new Uint8Array());
       return new Response(null, { status: 204 });
     }
-    const body = await request.bytes();
+    const body = await request.bytes().catch(() => undefined);
+    if (!body) return errorAnswer(400, "BLOB_UPLOAD_INVALID");
     sizes.push(`${method} ${request.headers.get("content-range") ?? body.byteLength}`);
     const refusal = refuse?.(count++, request, body);
     if (refusal) return refusal;
@@ -225,6 +226,16 @@ describe("an upload to a registry", () => {
     expect(failure.message).toContain("answered 413 SIZE_INVALID");
   }, 30_000);
 
+  test("that keeps nothing of what breaks off goes in chunks", async () => {
+    const large = new Uint8Array(40 * MIB);
+    const wanted = { digest: digestOf(large), size: large.byteLength };
+    const { host, sizes } = startSessions({});
+    const proxy = await startCuttingProxy(host, { direction: "up", cutAt: [20 * MIB] });
+    const repository = { registry: proxy.host, repository: "a" };
+    expect(await newClient().client.pushBlob(repository, wanted, () => large)).toBe("uploaded");
+    expect(sizes).toEqual([`PATCH 0-${32 * MIB - 1}`, `PUT ${32 * MIB}-${40 * MIB - 1}`]);
+  });
+
   test("that says 416 goes on from where that is", async () => {
     const { host, sizes, keep } = startSessions({
       refuse(count, request) {
@@ -282,9 +293,7 @@ describe("an upload to a registry", () => {
         count === 0 ? errorAnswer(429, "TOOMANYREQUESTS", { "retry-after": "1" }) : undefined,
     });
     const { client, events } = newClient();
-    const started = performance.now();
     await client.pushBlob({ registry: host, repository: "a" }, descriptor, () => bytes);
-    expect(performance.now() - started).toBeGreaterThanOrEqual(1000);
     expect(events).toMatchObject([{ type: "retry", delay: 1000 }]);
     expect(sizes.length).toBe(2);
   });
