@@ -49,6 +49,9 @@ export type PieceAnswer =
       readonly status?: number;
     };
 
+/** What hosts answer that don't like a range. */
+const RANGE_REFUSALS = new Set([400, 416, 501]);
+
 /** Asks one source for a part of a blob. @throws the signal's reason */
 export async function openPiece(
   transport: Transport,
@@ -79,7 +82,7 @@ export async function openPiece(
 
   const isPart = isRange && outcome.status === 206;
   if (!isPart && outcome.status !== 200) {
-    if (outcome.status !== 416) return refuse();
+    if (!isRange || !RANGE_REFUSALS.has(outcome.status)) return refuse();
     return unusable(outcome, `${operation.what}: ${host.origin} refuses bytes ${start} to ${end}`);
   }
   const expected = isPart ? end - start : size;

@@ -44,7 +44,8 @@ export class Download {
   #advanced = 0;
   /** Bytes that have come in this run. */
   #fetched = 0;
-  #isOver = false;
+  /** Whether it has succeeded or failed. */
+  isOver = false;
   readonly #backlog: number;
 
   constructor(
@@ -79,7 +80,7 @@ export class Download {
 
   /** Whether a lane can be sent for a part. */
   get hasWork(): boolean {
-    if (this.#isOver || this.isRestarting || this.isProbing || this.todo.isEmpty) return false;
+    if (this.isOver || this.isRestarting || this.isProbing || this.todo.isEmpty) return false;
     return this.partial.written.front - this.hashed <= this.#backlog;
   }
 
@@ -119,7 +120,7 @@ export class Download {
 
   /** @param failure undefined when it is complete and verified */
   settle(failure?: unknown): void {
-    this.#isOver = true;
+    this.isOver = true;
     if (failure === undefined) this.#settled.resolve();
     else this.#settled.reject(failure);
   }

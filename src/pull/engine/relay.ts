@@ -26,7 +26,12 @@ export class Relay {
     this.#sent = lane.position;
   }
 
-  /** Says that the lane's position has changed. */
+  /** Up to where bytes were handed on, written or not. */
+  get sent(): number {
+    return this.#sent;
+  }
+
+  /** Says that the lane's position has changed, or that its blob is over. */
   moved(): void {
     this.#wake?.();
   }
@@ -46,10 +51,12 @@ export class Relay {
         this.#send(chunk.byteLength > room ? chunk.slice(0, room) : chunk);
         while (this.budget?.isOverdrawn) await delay(PAUSE, this.signal);
         await this.#written(MAX_UNWRITTEN);
+        this.signal.throwIfAborted();
         if (this.#sent >= lane.end && lane.end < lane.part.end) break;
       }
     } finally {
-      if (!this.signal.aborted) await this.#written(0);
+      // Nobody else may write there before these bytes are.
+      await this.#written(0);
     }
     if (this.#sent < lane.end) throw tooShort(lane, this.#sent);
   }
@@ -63,13 +70,11 @@ export class Relay {
     thread.send({ type: "write", job: download.job, lane: id, position, bytes });
   }
 
-  /** Waits until no more than `most` bytes are unwritten. */
+  /** Waits until no more than `most` bytes are unwritten, unless none will be. */
   async #written(most: number): Promise<void> {
-    while (this.#sent - this.lane.position > most) {
-      this.signal.throwIfAborted();
+    while (this.#sent - this.lane.position > most && !this.lane.download.isOver) {
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
-        this.signal.addEventListener("abort", () => resolve(), { once: true });
       });
     }
   }

@@ -29,6 +29,8 @@ const MOST_DOWNLOADS = 64;
 /** Milliseconds. */
 const TICK = 100;
 const REQUEST_STALL = 30_000;
+/** Which part of the time that a pull may stand still one request may. */
+const REQUEST_SHARE = 1 / 3;
 /** A plain 500 is more often a bug than a bad moment. */
 const MOST_ERRORS_500 = 5;
 
@@ -47,6 +49,8 @@ export class Scheduler implements Disposable {
   readonly #width: Width;
   readonly #budget: Budget | undefined;
   readonly #filling: Disposable | undefined;
+  /** Milliseconds that a request may stand still. */
+  readonly #requestStall: number;
   readonly #timer: ReturnType<typeof setInterval>;
   #nextId = 1;
   #warm = 0;
@@ -57,7 +61,8 @@ export class Scheduler implements Disposable {
 
   constructor(private readonly options: SchedulerOptions) {
     const { client, repository } = options;
-    const { maxConnections, limitRate } = client.limits;
+    const { maxConnections, limitRate, stallTimeout } = client.limits;
+    this.#requestStall = Math.min(REQUEST_STALL, stallTimeout * REQUEST_SHARE);
     this.#sources = client.blobSources(repository).map((source) => new SourceState(source));
     this.#width = new Width(maxConnections, INITIAL_LANES);
     this.#budget = limitRate === undefined ? undefined : new Budget();
@@ -112,7 +117,10 @@ export class Scheduler implements Disposable {
       await download.settled;
     } finally {
       signal.removeEventListener("abort", abandon);
-      for (const lane of download.lanes) lane.stop();
+      for (const lane of download.lanes) {
+        lane.stop();
+        this.#relays.get(lane)?.moved();
+      }
       // What they have written still counts, and nobody else may write before they have ended.
       while (download.lanes.size > 0) await this.#changed.promise;
       download.close();
@@ -182,7 +190,7 @@ export class Scheduler implements Disposable {
     const { id } = lane;
     lane.stop = () => thread.send({ type: "stop", lane: id });
     lane.limit = (end) => thread.send({ type: "limit", lane: id, end });
-    const stallTimeout = Math.min(REQUEST_STALL, this.options.client.limits.stallTimeout);
+    const stallTimeout = this.#requestStall;
     const { validator, job, blob } = download;
     const order = { ...part, route: direct, size: blob.size, validator, stallTimeout };
     thread.send({ type: "fetch", job, lane: id, ...order });
@@ -200,11 +208,12 @@ export class Scheduler implements Disposable {
     const ending = new AbortController();
     const { signal } = ending;
     lane.stop = () => ending.abort();
-    lane.limit = (end) => {
-      lane.end = Math.max(lane.position, end);
-      this.#limited(lane, lane.end);
-    };
     const relay = new Relay(lane, this.#budget, signal);
+    lane.limit = (end) => {
+      lane.end = Math.max(relay.sent, end);
+      this.#limited(lane, lane.end);
+      if (lane.end === relay.sent) ending.abort();
+    };
     this.#relays.set(lane, relay);
     const isWhole = part.start === 0 && part.end === download.blob.size;
     if (!isWhole && !download.isIndirect) download.isProbing = true;
@@ -406,7 +415,9 @@ export class Scheduler implements Disposable {
       download.settle(failure);
       return;
     }
-    if (mirrors.length === 0) this.#warn(`${failure.message}; trying once more`);
+    if (mirrors.length === 0) {
+      this.options.onEvent?.({ type: "retry", attempt: 1, delay: 0, reason: failure.message });
+    }
     this.#restart(download);
     if (download.lanes.size === 0) this.#begin(download);
   }
@@ -437,7 +448,7 @@ export class Scheduler implements Disposable {
 
   /** Gives the rest of the slowest lane to another. */
   #relieve(now: number): void {
-    const takeover = findTakeover(this.#lanes.values(), now);
+    const takeover = findTakeover(this.#lanes.values(), now, this.#requestStall);
     if (!takeover) return;
     takeover.lane.isYielding = true;
     takeover.lane.limit(takeover.end);
@@ -451,7 +462,7 @@ export class Scheduler implements Disposable {
     if (!isWaiting) return;
     const reason = this.#lastReason && `: ${this.#lastReason}`;
     this.#failAll(
-      new Failure("network", `nothing has come for ${formatDuration(stallTimeout)}${reason}`),
+      new Failure("network", `nothing moved for ${formatDuration(stallTimeout)}${reason}`),
     );
   }
 

@@ -14,13 +14,22 @@ export interface Takeover {
   readonly end: number;
 }
 
-/** The lane that would end last, and where another could take over from it. */
-export function findTakeover(lanes: Iterable<Lane>, now: number): Takeover | undefined {
+/**
+ * The lane that would end last, and where another could take over from it.
+ *
+ * @param now as `performance.now()`
+ * @param requestStall milliseconds after which a lane would be given up anyway
+ */
+export function findTakeover(
+  lanes: Iterable<Lane>,
+  now: number,
+  requestStall: number,
+): Takeover | undefined {
   let slowest: Takeover | undefined;
   let longest = PATIENCE;
   for (const lane of lanes) {
     if (lane.isYielding || lane.download.isStream) continue;
-    const isStuck = now - lane.lastMoved > STUCK;
+    const isStuck = now - lane.lastMoved > Math.min(STUCK, requestStall);
     const remaining = isStuck ? Number.POSITIVE_INFINITY : lane.remaining(now);
     if (remaining <= longest || (!isStuck && now - lane.startedAt < PATIENCE)) continue;
     if (!isStuck && lane.left < 2 * MIN_SHARE) continue;
