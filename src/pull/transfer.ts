@@ -2,7 +2,7 @@
  * The transfer engine: blobs of a repository into a directory of blobs. This is all that the rest
  * of the house knows of it.
  */
-import { readdir, rm, stat } from "node:fs/promises";
+import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { errorCode, makeDirectory } from "../lib/durable.ts";
 import { Failure } from "../lib/failure.ts";
@@ -86,7 +86,6 @@ async function fetchBlob(
 
   await withLease(lease, async (working, ending) => {
     const partial = await PartialBlob.open(working, size);
-    let isSealed = false;
     const count = (bytes: number) => {
       received += bytes;
       meter.advance(bytes, subject);
@@ -94,14 +93,12 @@ async function fetchBlob(
     try {
       await scheduler.fetch(blob, partial, count, ending);
       await partial.seal();
-      isSealed = true;
     } catch (error) {
       if (error instanceof Failure && error.kind === "content") await partial.discard();
       if (errorCode(error) === "ENOSPC") await requireSpace(into.root, size - received);
       throw error;
     } finally {
       await partial.close();
-      if (!isSealed && partial.written.isEmpty) await rm(working, { force: true });
     }
     await into.adopt(digest, working);
   });

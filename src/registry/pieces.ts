@@ -40,14 +40,18 @@ export type PieceAnswer =
   | {
       readonly kind: "refused";
       readonly failure: Failure;
-      /** Whether the same request may succeed later. */
-      readonly transient: boolean;
+      /** How many refusals like this in a row mean that it won't change its mind. */
+      readonly attempts: number;
       /** Milliseconds that the host asks to be left alone; it is busy. */
       readonly retryAfter?: number | undefined;
       /** Whether it said so itself: it can be reached. */
       readonly answered: boolean;
       readonly status?: number;
     };
+
+/** A plain 500 is more often a bug than a bad moment. */
+const ATTEMPTS_ON_500 = 5;
+const ATTEMPTS_ELSEWHERE = 3;
 
 /** What hosts answer that don't like a range. */
 const RANGE_REFUSALS = new Set([400, 416, 501]);
@@ -73,7 +77,7 @@ export async function openPiece(
   const refuse = async (): Promise<PieceAnswer> => ({
     kind: "refused",
     failure: await transport.failure(operation, outcome),
-    transient: isTransient(outcome),
+    attempts: attemptsAfter(outcome, operation.url),
     ...(outcome instanceof ConnectionError
       ? { answered: false }
       : { answered: true, status: outcome.status, retryAfter: pauseOf(outcome) }),
@@ -108,6 +112,15 @@ export async function openPiece(
 async function unusable(answer: Answer, message: string): Promise<PieceAnswer> {
   await answer.body?.cancel();
   return { kind: "unusable", failure: new Failure("content", message) };
+}
+
+function attemptsAfter(outcome: Answer | ConnectionError, asked: URL): number {
+  if (isTransient(outcome)) {
+    const isBug = !(outcome instanceof ConnectionError) && outcome.status === 500;
+    return isBug ? ATTEMPTS_ON_500 : Number.POSITIVE_INFINITY;
+  }
+  // A presigned URL may have expired on the way to it.
+  return outcome.url.origin === asked.origin ? 1 : ATTEMPTS_ELSEWHERE;
 }
 
 function pauseOf({ status, headers }: Answer): number | undefined {

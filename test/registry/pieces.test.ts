@@ -93,9 +93,10 @@ describe("RFC 9110, 14: one request for a part of a blob", () => {
   });
 
   test.each([
-    [404, { kind: "refused", transient: false, answered: true }],
-    [403, { kind: "refused", transient: false, answered: true }],
-    [503, { kind: "refused", transient: true, answered: true }],
+    [404, { kind: "refused", attempts: 1, answered: true }],
+    [403, { kind: "refused", attempts: 1, answered: true }],
+    [500, { kind: "refused", attempts: 5, answered: true }],
+    [503, { kind: "refused", attempts: Number.POSITIVE_INFINITY, answered: true }],
   ])("hands on a refusal with status %i, without trying again", async (status, expected) => {
     let requests = 0;
     const piece = await ask(() => {
@@ -108,7 +109,7 @@ describe("RFC 9110, 14: one request for a part of a blob", () => {
 
   test("says how long a busy host wants to be left alone", async () => {
     const busy = new Response("", { status: 429, headers: { "retry-after": "7" } });
-    expect(await ask(() => busy)).toMatchObject({ transient: true, retryAfter: 7000 });
+    expect(await ask(() => busy)).toMatchObject({ kind: "refused", retryAfter: 7000 });
   });
 
   test("says when a host can't be reached", async () => {
@@ -119,6 +120,6 @@ describe("RFC 9110, 14: one request for a part of a blob", () => {
     const [source] = client.blobSources(repository);
     if (!source) throw new Error("there is no source");
     const piece = await client.openPiece(source, repository, blob, { start: 0, end: 10 });
-    expect(piece).toMatchObject({ kind: "refused", transient: true, answered: false });
+    expect(piece).toMatchObject({ kind: "refused", answered: false });
   });
 });

@@ -35,8 +35,12 @@ export class Download {
   isStream = false;
   /** Whether it begins anew as soon as its lanes have ended. */
   isRestarting = false;
+  /** Whether it is being emptied for that. */
+  isBeginning = false;
   /** Up to where it is hashed. */
   hashed = 0;
+  /** How often it was refused since bytes have come. */
+  refusals = 0;
   /** How often what came had another digest. */
   mismatches = 0;
   readonly #settled = Promise.withResolvers<void>();
@@ -94,6 +98,7 @@ export class Download {
     this.partial.note(start, end);
     this.#fetched += end - start;
     this.onBytes(end - start);
+    this.refusals = 0;
     this.#advance();
   }
 

@@ -67,6 +67,8 @@ export interface LaneFailure {
   readonly status?: number | undefined;
   /** What it means for the whole transfer, where it ends that. */
   readonly failure?: Failure;
+  /** How often in a row it happens until it does. */
+  readonly attempts?: number;
   /** Whether the registry client had no part in it. */
   readonly isDirect?: boolean;
   /** Milliseconds for which its source wants to be left alone. */

@@ -17,6 +17,8 @@ export class PartialBlob {
   #journal: Journal | undefined;
   #unsynced = 0;
   #syncing: Promise<void> | undefined;
+  #isSealed = false;
+
   private constructor(
     readonly path: string,
     readonly size: number,
@@ -73,11 +75,17 @@ export class PartialBlob {
     await this.handle.chmod(0o444);
     await this.handle.datasync();
     await rm(journalPath(this.path), { force: true });
+    this.#isSealed = true;
   }
 
+  /** Lets go of it; what is there stays, if it is of any use. */
   async close(): Promise<void> {
+    const isUseless = this.written.isEmpty && !this.#isSealed;
     await this.#closeJournal();
     await this.handle.close();
+    if (!isUseless) return;
+    await rm(this.path, { force: true });
+    await rm(journalPath(this.path), { force: true });
   }
 
   async #startJournal(): Promise<void> {

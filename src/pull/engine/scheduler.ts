@@ -31,8 +31,6 @@ const TICK = 100;
 const REQUEST_STALL = 30_000;
 /** Which part of the time that a pull may stand still one request may. */
 const REQUEST_SHARE = 1 / 3;
-/** A plain 500 is more often a bug than a bad moment. */
-const MOST_ERRORS_500 = 5;
 
 export interface SchedulerOptions {
   readonly client: RegistryClient;
@@ -122,7 +120,7 @@ export class Scheduler implements Disposable {
         this.#relays.get(lane)?.moved();
       }
       // What they have written still counts, and nobody else may write before they have ended.
-      while (download.lanes.size > 0) await this.#changed.promise;
+      while (download.lanes.size > 0 || download.isBeginning) await this.#changed.promise;
       download.close();
       this.#downloads.delete(download);
       this.#change();
@@ -278,10 +276,10 @@ export class Scheduler implements Disposable {
         return { reason: answer.failure.message, status: 206 };
       case "refused": {
         if (answer.answered) source.answered();
-        if (!answer.transient) this.#exclude(download, source, answer.failure);
         return {
           reason: answer.failure.message,
           failure: answer.failure,
+          attempts: answer.attempts,
           retryAfter: answer.retryAfter,
           status: answer.status,
         };
@@ -363,7 +361,8 @@ export class Scheduler implements Disposable {
   }
 
   /** Draws the conclusions from what ended a lane. */
-  #note(lane: Lane, { reason, status, failure, retryAfter, isDirect }: LaneFailure): void {
+  #note(lane: Lane, problem: LaneFailure): void {
+    const { reason, status, failure, attempts, retryAfter, isDirect } = problem;
     const { download, source, position, part } = lane;
     const now = performance.now();
     // The client has to find the way anew.
@@ -376,9 +375,9 @@ export class Scheduler implements Disposable {
     const { failures, delay } = isHarmless
       ? { failures: 1, delay: 0 }
       : source.failed(now, retryAfter);
-    const isBug = status === 500 && failures >= MOST_ERRORS_500;
+    const isFinal = attempts !== undefined && ++download.refusals >= attempts;
     const { connectTimeout } = this.options.client.limits;
-    if (failure && (isBug || source.isUnreachable(now + delay, connectTimeout))) {
+    if (failure && (isFinal || source.isUnreachable(now + delay, connectTimeout))) {
       this.#exclude(download, source, failure);
       return;
     }
@@ -429,10 +428,15 @@ export class Scheduler implements Disposable {
   }
 
   #begin(download: Download): void {
-    download.restart(this.#nextId++).then(
-      () => this.#fill(),
-      (error) => download.settle(error),
-    );
+    if (download.isOver) return;
+    download.isBeginning = true;
+    download
+      .restart(this.#nextId++)
+      .catch((error) => download.settle(error))
+      .finally(() => {
+        download.isBeginning = false;
+        this.#fill();
+      });
   }
 
   #tick(): void {
