@@ -34,8 +34,12 @@ async function compile(target: Target | undefined, commit: string): Promise<stri
       autoloadDotenv: false,
       autoloadTsconfig: false,
       autoloadPackageJson: false,
-      // Tokens of some registries make headers beyond the 16 KiB that are the default.
-      execArgv: ["--max-http-header-size=131072"],
+      execArgv: [
+        // Tokens of some registries make headers beyond the 16 KiB that are the default.
+        "--max-http-header-size=131072",
+        // Companies put their authorities into the system's store, or name them in SSL_CERT_FILE.
+        "--use-system-ca",
+      ],
     },
     format: "esm",
     bytecode: true,

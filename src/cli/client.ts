@@ -11,6 +11,10 @@ export type ConnectionSettings = Pick<
   | "plainHttp"
   | "insecureSkipTlsVerify"
   | "ca"
+  | "cert"
+  | "key"
+  | "hostsDir"
+  | "mirrors"
   | "username"
   | "password"
   | "passwordStdin"
@@ -23,8 +27,8 @@ export type ConnectionSettings = Pick<
 const maxPasswordLength = 64 * 1024;
 
 /**
- * @param registry the one that a given user and password are for
- * @throws {Failure} `usage` for half of a user and password
+ * @param registry the one that a given user, password and certificate are for
+ * @throws {Failure} `usage` for half of a user and password, or a key without its certificate
  */
 export async function openClient(
   context: Context,
@@ -32,12 +36,15 @@ export async function openClient(
   registry: string,
   onEvent: (event: ClientEvent) => void = logEvent,
 ): Promise<RegistryClient> {
-  const { plainHttp, insecureSkipTlsVerify, ca, connectTimeout, stallTimeout } = settings;
-  const { maxConnections, limitRate } = settings;
+  const { plainHttp, insecureSkipTlsVerify, ca, hostsDir, mirrors } = settings;
+  const { connectTimeout, stallTimeout, maxConnections, limitRate } = settings;
   return new RegistryClient({
     plainHttp,
     insecureSkipTlsVerify,
     ...(ca !== undefined && { caFile: ca }),
+    ...clientCertificate(settings, registry),
+    ...(hostsDir !== undefined && { hostsDirectories: [hostsDir] }),
+    ...(mirrors && { mirrors }),
     ...(await credentials(context, settings, registry)),
     env: context.env,
     connectTimeout,
@@ -50,7 +57,9 @@ export async function openClient(
 
 function logEvent(event: ClientEvent): void {
   if (event.type === "warning") {
-    logger().warn("{host} warns: {text}", { host: event.host, text: event.message });
+    const { host, message: text } = event;
+    if (host === undefined) logger().warn("{text}", { text });
+    else logger().warn("{host} warns: {text}", { host, text });
   } else {
     const { host, attempt, delay, reason } = event;
     logger().info("{host}: attempt {attempt} failed, the next follows in {delay} ms: {reason}", {
@@ -60,6 +69,16 @@ function logEvent(event: ClientEvent): void {
       reason,
     });
   }
+}
+
+/** Like a user and password, a certificate is for one registry. */
+function clientCertificate(
+  { cert, key }: ConnectionSettings,
+  registry: string,
+): Pick<ClientOptions, "clientCertificate"> {
+  if (cert !== undefined) return { clientCertificate: { cert, key: key ?? cert, registry } };
+  if (key !== undefined) throw new Failure("usage", "--key needs a certificate: give --cert");
+  return {};
 }
 
 async function credentials(

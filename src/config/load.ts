@@ -100,6 +100,7 @@ function accept(schema: SettingSchema, value: unknown, origin: () => string): un
 }
 
 function quote(value: unknown): string {
-  const text = JSON.stringify(value) ?? String(value);
+  // A URL may hold a password.
+  const text = (JSON.stringify(value) ?? String(value)).replace(/:\/\/[^/"]*@/g, "://***@");
   return text.length > 200 ? `${text.slice(0, 200)}…` : text;
 }

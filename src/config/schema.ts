@@ -7,6 +7,7 @@ import { type Static, type TSchema, Type } from "@sinclair/typebox";
 import { type Address, formatAddress, parseAddress } from "../lib/address.ts";
 import { formatByteSize, parseByteSize } from "../lib/byte-size.ts";
 import { formatDuration, parseDuration } from "../lib/duration.ts";
+import { formatMirrors, type Mirrors, parseMirrors } from "./mirrors.ts";
 
 /** How a setting is written. `parse` answers undefined for a text that isn't acceptable. */
 export interface Notation {
@@ -187,6 +188,23 @@ export const Settings = Type.Object({
     notation: registries,
   }),
   ca: Optional(path("FILE"), "Trust these certificate authorities too (PEM)"),
+  cert: Optional(path("FILE"), "Show this certificate to the registry of the reference (PEM)"),
+  key: Optional(path("FILE"), "The private key of --cert (PEM); default: in its file"),
+  hostsDir: Optional(path("DIR"), "Read DIR/HOST/hosts.toml and certificates (as in certs.d)"),
+  mirrors: Type.Optional(
+    Type.Unsafe<Mirrors>(
+      Type.Record(Type.String(), Type.Array(Type.String()), {
+        description: "Get content of these registries by digest from their mirrors first",
+        notation: {
+          parse: parseMirrors,
+          accepts: "HOST=URL[,URL…][;HOST=URL…]",
+          format: formatMirrors,
+          placeholder: "HOST=URL,…",
+          textOnly: true,
+        },
+      }),
+    ),
+  ),
   username: Optional(textual("USER"), "User for the registry of the reference", { inFile: false }),
   password: Optional(textual("PASSWORD"), "Password for the registry of the reference", {
     inFile: false,

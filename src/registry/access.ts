@@ -2,6 +2,7 @@
 import { Failure } from "../lib/failure.ts";
 import type { Reference } from "../oci/reference.ts";
 import type { FoundCredential } from "./credentials/credentials.ts";
+import { apiUrl, repositoryAt } from "./host.ts";
 import { resolveManifest } from "./manifests.ts";
 import type { Transport } from "./transport.ts";
 
@@ -26,23 +27,26 @@ export async function checkLogin(
   registry: string,
   signal?: AbortSignal,
 ): Promise<LoginReport> {
+  const host = transport.host(registry);
+  const access = { registry: host.registry, scopes: [] };
   const answer = await transport.request(
     {
       what: `can't log in to ${registry}`,
       method: "GET",
-      url: new URL("/v2/", transport.host(registry).origin),
-      access: { registry, scopes: [] },
+      host,
+      url: apiUrl(host, ""),
+      access,
       bodyLimit: 64 * 1024,
       signal,
     },
     200,
   );
   await answer.body?.cancel();
-  return report(transport, await transport.credentials.find({ registry, scopes: [] }));
+  return report(transport, await transport.credentials.find(access));
 }
 
 /**
- * Asks for the manifest, as a pull does. What the registry says is in the report.
+ * Asks the registry itself for the manifest. What the registry says is in the report.
  *
  * @throws {Failure} `usage`: a file of credentials can't be read
  */
@@ -52,9 +56,10 @@ export async function checkAccess(
   signal?: AbortSignal,
 ): Promise<AccessReport> {
   const { registry, repository } = reference;
-  const found = await transport.credentials.find({ registry, repository, scopes: [] });
+  const place = repositoryAt(transport.host(registry), repository);
+  const found = await transport.credentials.find({ ...place, scopes: [] });
   try {
-    await resolveManifest(transport, reference, signal);
+    await resolveManifest(transport, reference, { at: "registry", signal });
     return report(transport, found);
   } catch (failure) {
     if (!(failure instanceof Failure)) throw failure;

@@ -59,7 +59,7 @@ export function authenticating(send: Send, credentials: Credentials, tokens: Tok
   };
 
   async function authorize(
-    { url, signal }: HttpRequest,
+    { url, host, signal }: HttpRequest,
     access: Access,
     challenge: Challenge | undefined,
     refused?: Authorization,
@@ -71,7 +71,11 @@ export function authenticating(send: Send, credentials: Credentials, tokens: Tok
       return { value: basicAuthorization(credential), credential };
     }
     if (credential?.kind === "bearer") return { value: bearerAuthorization(credential.token) };
-    const token = await tokens.get({ from: url, challenge, access }, refused?.token, signal);
+    const token = await tokens.get(
+      { from: url, ...(host && { host }), challenge, access },
+      refused?.token,
+      signal,
+    );
     return { value: bearerAuthorization(token), token };
   }
 }

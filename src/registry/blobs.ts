@@ -1,80 +1,58 @@
 /** Blobs at a registry: distribution-spec, "Pulling blobs", "Deleting Blobs". */
 import { Failure } from "../lib/failure.ts";
-import type { Descriptor } from "../oci/descriptor.ts";
 import { type Digest, isDigest } from "../oci/digest.ts";
 import { formatRepository, type Repository } from "../oci/reference.ts";
-import { endpointUrl, type Host } from "./host.ts";
+import { endpoint } from "./endpoint.ts";
+import type { Host } from "./host.ts";
 import { type Answer, discard } from "./http.ts";
-import { type Action, accessTo } from "./scope.ts";
+import type { Action } from "./scope.ts";
 import type { Operation, Transport } from "./transport.ts";
-import { verifyStream } from "./verified-stream.ts";
 
-/** The part of a blob to read; all of it by default. */
-export interface OpenBlobOptions {
-  /** The first byte. @default 0 */
-  readonly offset?: number;
-  /** One past the last byte. @default the blob's size */
-  readonly end?: number;
-  /** False for who computes the digest by other means. @default true */
-  readonly verify?: boolean;
-  readonly signal?: AbortSignal;
-}
+/** A size in bytes; `unknown` where the host keeps it to itself. */
+export type StoredSize = number | "absent" | "unknown";
 
 /**
- * The size of a blob in bytes: `absent`, or `unknown` where the registry keeps it to itself.
- * `overrides` may name an access that the caller will need anyway, which saves a token.
+ * Whether the registry itself has a blob. `overrides` may name an access that the caller will need
+ * anyway, which saves a token.
  */
-export async function statBlob(
+export function statBlob(
   transport: Transport,
   repository: Repository,
   digest: Digest,
   overrides: Pick<Operation, "signal" | "access"> = {},
-): Promise<number | "absent" | "unknown"> {
-  const host = transport.host(repository.registry);
-  const operation = blobOperation(host, "find", repository, digest, "HEAD", "pull");
-  const answer = await transport.request({ ...operation, ...overrides }, 200, 404);
-  if (answer.status === 404) return "absent";
-  const length = answer.headers.get("content-length") ?? "";
-  return /^\d{1,15}$/.test(length) ? Number(length) : "unknown";
+): Promise<StoredSize> {
+  return statAt(transport, transport.host(repository.registry), repository, digest, overrides);
 }
 
 /**
- * The bytes of a blob. All of them are verified on the way: the stream errors with a `content`
- * {@link Failure} before its end if size or digest differ; of a part only the length is checked.
- *
- * @throws {RangeError} when the part isn't within the blob
+ * Whether a blob can be had. Nothing shows whether its size is true: so mirrors are asked only where
+ * they are trusted with tags.
  */
-export async function openBlob(
+export function findBlob(
   transport: Transport,
   repository: Repository,
-  { digest, size }: Pick<Descriptor, "digest" | "size">,
-  { offset = 0, end = size, verify = true, signal }: OpenBlobOptions = {},
-): Promise<ReadableStream<Uint8Array>> {
-  if (!(offset >= 0 && offset <= end && end <= size)) {
-    throw new RangeError(`no bytes ${offset} to ${end} in a blob of ${size} bytes`);
-  }
-  const host = transport.host(repository.registry);
-  const operation = blobOperation(host, "get", repository, digest, "GET", "pull", signal);
-  const isWhole = offset === 0 && end === size;
-  if (!isWhole && offset === end) return emptyStream();
-  const answer = await transport.request(
-    { ...operation, headers: isWhole ? {} : { range: `bytes=${offset}-${end - 1}` } },
-    200,
-    ...(isWhole ? [] : [206]),
-  );
-  const isPart = answer.status === 206;
-  const expected = isPart ? end - offset : size;
-  const problem =
-    (isPart && rangeProblem(answer, offset, end, size)) || lengthProblem(answer, expected);
-  if (problem) {
-    await answer.body?.cancel();
-    throw new Failure("content", `${operation.what}: ${answer.url.host} ${problem}`);
-  }
-  const body = answer.body ?? emptyStream();
-  const whole = { size: expected, ...(verify && !isPart && { digest }) };
-  const verified = verifyStream(body, whole, operation.what);
-  // A host without ranges sends everything.
-  return isWhole || isPart ? verified : cut(verified, offset, end);
+  digest: Digest,
+): Promise<StoredSize> {
+  const hosts = transport.hosts(repository.registry);
+  return transport.fromAnywhere(repository, "meaning", undefined, async (host, patience) => {
+    const size = await statAt(transport, host, repository, digest, patience);
+    if (typeof size === "number" || host === hosts.origin) return size;
+    throw new Failure("not-found", `${host.origin} doesn't have ${digest}`);
+  });
+}
+
+async function statAt(
+  transport: Transport,
+  host: Host,
+  repository: Repository,
+  digest: Digest,
+  manner: Partial<Operation>,
+): Promise<StoredSize> {
+  const operation = blobOperation(host, "find", repository, digest, "HEAD", "pull");
+  const answer = await transport.request({ ...operation, ...manner }, 200, 404);
+  if (answer.status === 404) return "absent";
+  const length = answer.headers.get("content-length") ?? "";
+  return /^\d{1,15}$/.test(length) ? Number(length) : "unknown";
 }
 
 /** @throws {Failure} `not-found`, or `usage` where the registry doesn't delete */
@@ -100,12 +78,16 @@ export function blobOperation(
 ): Operation {
   if (!isDigest(digest)) throw new Failure("usage", `invalid digest ${JSON.stringify(digest)}`);
   return {
-    what: `can't ${verb} blob ${digest} of "${formatRepository(repository)}"`,
+    what: blobFailed(verb, repository, digest),
     method,
-    url: endpointUrl(host, repository.repository, `blobs/${digest}`),
-    access: accessTo(repository, action),
+    ...endpoint(host, repository, `blobs/${digest}`, action),
     signal,
   };
+}
+
+/** What an operation on a blob is called when it fails. */
+export function blobFailed(verb: string, repository: Repository, digest: Digest): string {
+  return `can't ${verb} blob ${digest} of "${formatRepository(repository)}"`;
 }
 
 /** What is wrong with an answer that should hold a part, if something is. */
@@ -126,33 +108,4 @@ export function lengthProblem(answer: Answer, expected: number): string | undefi
   const length = answer.headers.get("content-length");
   if (length === null || Number(length) === expected) return undefined;
   return `has ${length} bytes, not ${expected}`;
-}
-
-/** The bytes from `offset` to `end` of `source`, which isn't read further. */
-function cut(source: ReadableStream<Uint8Array>, offset: number, end: number) {
-  const reader = source.getReader();
-  let position = 0;
-  return new ReadableStream<Uint8Array>(
-    {
-      async pull(controller) {
-        for (;;) {
-          const { done, value } = await reader.read();
-          if (done) return controller.close();
-          const start = position;
-          position += value.byteLength;
-          if (position <= offset) continue;
-          controller.enqueue(value.subarray(Math.max(0, offset - start), end - start));
-          if (position < end) return;
-          controller.close();
-          return reader.cancel();
-        }
-      },
-      cancel: (reason) => reader.cancel(reason),
-    },
-    { highWaterMark: 0 },
-  );
-}
-
-function emptyStream(): ReadableStream<Uint8Array> {
-  return new ReadableStream({ start: (controller) => controller.close() });
 }

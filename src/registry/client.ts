@@ -6,29 +6,31 @@ import type { Digest } from "../oci/digest.ts";
 import { referrerOf, subjectOf } from "../oci/partial.ts";
 import { formatRepository, type Reference, type Repository } from "../oci/reference.ts";
 import { type AccessReport, checkAccess, checkLogin, type LoginReport } from "./access.ts";
-import { deleteBlob, type OpenBlobOptions, openBlob, statBlob } from "./blobs.ts";
+import { deleteBlob, findBlob } from "./blobs.ts";
 import type { FoundCredential } from "./credentials/credentials.ts";
 import { type ListOptions, listRepositories, listTags } from "./listing.ts";
 import {
   findManifest,
   getManifest,
+  type Place,
   type RemoteManifest,
   removeManifest,
   resolveManifest,
   storeManifest,
 } from "./manifests.ts";
+import { type OpenBlobOptions, openBlob } from "./open-blob.ts";
 import type { ClientOptions } from "./options.ts";
 import { openPiece, type PieceAnswer, type PieceRequest } from "./pieces.ts";
 import { forgetReferrer, listReferrers, recordReferrer } from "./referrers.ts";
-import { type BlobSource, blobSources } from "./sources.ts";
+import { type BlobSource, blobSources, noteFailure } from "./sources.ts";
 import { type Limits, Transport } from "./transport.ts";
 import type { BlobBody } from "./upload-body.ts";
 import { type PushBlobOptions, type PushedBlob, pushBlob } from "./uploads.ts";
 
 export type { AccessReport, LoginReport } from "./access.ts";
-export type { OpenBlobOptions } from "./blobs.ts";
 export type { ListOptions } from "./listing.ts";
-export type { RemoteManifest } from "./manifests.ts";
+export type { Place, RemoteManifest } from "./manifests.ts";
+export type { OpenBlobOptions } from "./open-blob.ts";
 export type { ClientEvent, ClientOptions, HostList } from "./options.ts";
 export type { PieceAnswer, PieceRequest } from "./pieces.ts";
 export type { BlobSource } from "./sources.ts";
@@ -53,8 +55,8 @@ export class RegistryClient {
   }
 
   /** What the reference names now. */
-  resolve(reference: Reference, signal?: AbortSignal): Promise<Descriptor> {
-    return resolveManifest(this.#transport, reference, signal);
+  resolve(reference: Reference, signal?: AbortSignal, at?: Place): Promise<Descriptor> {
+    return resolveManifest(this.#transport, reference, { signal, ...(at && { at }) });
   }
 
   /**
@@ -66,8 +68,8 @@ export class RegistryClient {
   }
 
   /** The manifest, verified; up to 4 MiB. */
-  getManifest(reference: Reference, signal?: AbortSignal): Promise<RemoteManifest> {
-    return getManifest(this.#transport, reference, signal);
+  getManifest(reference: Reference, signal?: AbortSignal, at?: Place): Promise<RemoteManifest> {
+    return getManifest(this.#transport, reference, { signal, ...(at && { at }) });
   }
 
   /**
@@ -99,7 +101,7 @@ export class RegistryClient {
 
   /** The size of a blob in bytes; undefined when it is absent. */
   async statBlob(repository: Repository, digest: Digest): Promise<number | undefined> {
-    const stored = await statBlob(this.#transport, repository, digest);
+    const stored = await findBlob(this.#transport, repository, digest);
     if (stored === "absent") return undefined;
     if (stored !== "unknown") return stored;
     throw new Failure(
@@ -134,6 +136,14 @@ export class RegistryClient {
     request: PieceRequest,
   ): Promise<PieceAnswer> {
     return openPiece(this.#transport, source, repository, descriptor, request);
+  }
+
+  /**
+   * Tells why a source is given up: it sent what it shouldn't (`content`), breaks off (`network`),
+   * refuses. A mirror is named in a warning then, and not asked for a while, or ever again.
+   */
+  noteFailure(source: BlobSource, repository: Repository, failure: Failure): void {
+    noteFailure(this.#transport, source, repository, failure);
   }
 
   /** How far this client goes. */
@@ -189,7 +199,7 @@ export class RegistryClient {
   /** The subject of a manifest that is about to go. */
   async #subjectOf(reference: Reference): Promise<Digest | undefined> {
     try {
-      const { manifest } = await getManifest(this.#transport, reference);
+      const { manifest } = await getManifest(this.#transport, reference, { at: "registry" });
       return subjectOf(manifest)?.digest;
     } catch (error) {
       // What can't be read can still be deleted, and is no referrer.

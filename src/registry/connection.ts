@@ -2,8 +2,9 @@
  * One HTTP exchange. It ends when it makes no progress, and its failures come out classified.
  */
 import { ConnectionError } from "./connection-error.ts";
-import { isMachineLocal } from "./host.ts";
+import { type Host, isMachineLocal } from "./host.ts";
 import type { Answer, HttpRequest, RequestBody, Send } from "./http.ts";
+import type { ForwardProxy, ProxyFinder } from "./proxy.ts";
 
 /** Milliseconds without progress after which a request ends at the latest. */
 export const REQUEST_STALL_TIMEOUT = 30_000;
@@ -12,7 +13,8 @@ export interface ConnectionOptions {
   /** Milliseconds without progress. @default REQUEST_STALL_TIMEOUT */
   readonly stallTimeout?: number;
   /** The TLS settings for a URL; the same object each time, so that connections are shared. */
-  readonly tls: (url: URL) => Promise<Bun.TLSOptions | undefined>;
+  readonly tls: (url: URL, host?: Host) => Promise<Bun.TLSOptions | undefined>;
+  readonly proxies: ProxyFinder;
 }
 
 type FetchOptions = BunFetchRequestInit & { decompress: boolean; timeout: boolean };
@@ -24,15 +26,25 @@ type FetchOptions = BunFetchRequestInit & { decompress: boolean; timeout: boolea
  */
 export function createConnection({
   tls,
+  proxies,
   stallTimeout = REQUEST_STALL_TIMEOUT,
 }: ConnectionOptions): Send {
   return async (request) => {
-    const tlsOptions = await tls(request.url);
+    const { url, host } = request;
+    const own = host?.origin === url.origin ? host : undefined;
+    const tlsOptions = await tls(url, host);
+    // A proxy's loopback isn't ours, nor is its cloud's metadata server.
+    const proxy = isMachineLocal(url.hostname) ? undefined : (own?.proxy ?? proxies(url));
     const source = openBody(request.body);
-    const exchange = new Exchange(request, stallTimeout);
+    const exchange = new Exchange(request, stallTimeout, proxy);
     try {
       const body = source && exchange.outgoing(source);
-      const headers = { ...STANDARD_HEADERS, ...request.headers, ...lengthOf(request.body) };
+      const headers = {
+        ...STANDARD_HEADERS,
+        ...own?.headers,
+        ...request.headers,
+        ...lengthOf(request.body),
+      };
       const options: FetchOptions = {
         method: request.method,
         headers,
@@ -44,11 +56,18 @@ export function createConnection({
         timeout: false,
         ...(body && { body }),
         ...(tlsOptions && { tls: tlsOptions }),
-        // A proxy's loopback isn't ours, nor is its cloud's metadata server.
-        ...(isMachineLocal(request.url.hostname) && { proxy: false as const }),
+        proxy: proxy?.url ?? false,
       };
-      const response = await fetch(request.url, options);
-      return exchange.answer(response, headers);
+      const response = await fetch(url, options);
+      if (proxy && response.status === 407) {
+        await response.body?.cancel();
+        throw ConnectionError.refusedByProxy(url, proxy, 407);
+      }
+      return exchange.answer(response, {
+        headers,
+        tls: tlsOptions,
+        isProxied: proxy !== undefined,
+      });
     } catch (error) {
       throw exchange.fail(error);
     }
@@ -82,6 +101,7 @@ class Exchange {
   constructor(
     readonly request: HttpRequest,
     readonly stallTimeout: number,
+    readonly proxy: ForwardProxy | undefined,
   ) {
     this.#answerTimeout = request.answerTimeout ?? stallTimeout;
     request.signal?.addEventListener("abort", this.#onAbort, { once: true });
@@ -113,9 +133,10 @@ class Exchange {
     this.#end();
     if (this.request.signal?.aborted) return this.request.signal.reason;
     if (this.#localError) return this.#localError.error;
-    return this.#stalled
-      ? ConnectionError.stalled(this.request.url)
-      : ConnectionError.from(this.request.url, error, !this.#answered && !this.request.body);
+    if (error instanceof ConnectionError) return error;
+    const { url, body } = this.request;
+    if (this.#stalled) return ConnectionError.stalled(url, this.proxy);
+    return ConnectionError.from(url, error, { first: !this.#answered && !body, proxy: this.proxy });
   }
 
   /** What fetch is to send of `source`. */

@@ -1,5 +1,6 @@
 /** Requests and answers, as the links of the transport chain pass them on. */
 import { Failure } from "../lib/failure.ts";
+import type { Host } from "./host.ts";
 
 /** On whose behalf a request is made: what a token has to allow. */
 export interface Access {
@@ -18,6 +19,8 @@ export type RequestBody =
 export interface HttpRequest {
   readonly method: "GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE";
   readonly url: URL;
+  /** Whose URL it is, or who sent us there: knows the TLS, the proxy and the headers of its own. */
+  readonly host?: Host;
   /** Names in lower case. */
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: RequestBody;
@@ -40,8 +43,13 @@ export interface Answer {
   readonly headers: Headers;
   /** The URL that answered: after redirects not the one that was asked. */
   readonly url: URL;
-  /** The headers that it was asked with, credentials among them. */
-  readonly sent: Readonly<Record<string, string>>;
+  /** How it was asked. */
+  readonly sent: {
+    /** Credentials among them. */
+    readonly headers: Readonly<Record<string, string>>;
+    readonly tls: Bun.TLSOptions | undefined;
+    readonly isProxied: boolean;
+  };
   readonly body: ReadableStream<Uint8Array> | null;
 }
 

@@ -1,9 +1,10 @@
 /** What is at a registry: distribution-spec, "Listing Tags", and the catalogue outside of it. */
 import { Failure } from "../lib/failure.ts";
 import { formatRepository, isRepositoryName, isTag, type Repository } from "../oci/reference.ts";
-import { endpointUrl } from "./host.ts";
+import { endpoint } from "./endpoint.ts";
+import { apiUrl } from "./host.ts";
 import { readPages, readStrings } from "./pagination.ts";
-import { accessTo, accessToCatalog } from "./scope.ts";
+import { accessToCatalog } from "./scope.ts";
 import type { Transport } from "./transport.ts";
 
 export interface ListOptions {
@@ -20,15 +21,14 @@ export async function* listTags(
   repository: Repository,
   options: ListOptions = {},
 ): AsyncGenerator<string> {
-  const url = endpointUrl(transport.host(repository.registry), repository.repository, "tags/list");
-  url.searchParams.set("n", pageSizeOf(options));
+  const place = endpoint(transport.host(repository.registry), repository, "tags/list", "pull");
+  place.url.searchParams.set("n", pageSizeOf(options));
   const pages = readPages(
     transport,
     {
       what: `can't list the tags of "${formatRepository(repository)}"`,
       method: "GET",
-      url,
-      access: accessTo(repository, "pull"),
+      ...place,
       signal: options.signal,
     },
     (json) => readStrings(json["tags"], isTag),
@@ -42,15 +42,17 @@ export async function* listRepositories(
   registry: string,
   options: ListOptions = {},
 ): AsyncGenerator<string> {
-  const url = new URL("/v2/_catalog", transport.host(registry).origin);
+  const host = transport.host(registry);
+  const url = apiUrl(host, "_catalog");
   url.searchParams.set("n", pageSizeOf(options));
   const pages = readPages(
     transport,
     {
       what: `can't list the repositories of "${registry}"`,
       method: "GET",
+      host,
       url,
-      access: accessToCatalog(registry),
+      access: accessToCatalog(host.registry),
       signal: options.signal,
     },
     (json) => readStrings(json["repositories"], isRepositoryName),

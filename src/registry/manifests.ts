@@ -11,9 +11,11 @@ import {
 import { baseMediaType, MANIFEST_TYPES } from "../oci/media-types.ts";
 import { describe } from "../oci/partial.ts";
 import { formatReference, identifierOf, isTag, type Reference } from "../oci/reference.ts";
-import { endpointUrl } from "./host.ts";
+import { endpoint } from "./endpoint.ts";
+import type { Patience } from "./failover.ts";
+import type { Host } from "./host.ts";
 import { type Answer, discard, readBody } from "./http.ts";
-import { type Action, accessTo } from "./scope.ts";
+import type { Action } from "./scope.ts";
 import type { Operation, Transport } from "./transport.ts";
 
 /** A manifest, its bytes as they were pushed, and what describes them. */
@@ -23,17 +25,56 @@ export interface RemoteManifest {
   readonly manifest: Manifest;
 }
 
+/** Where to look: at the registry itself alone, or at its mirrors too. */
+export type Place = "registry" | "anywhere";
+
+export interface ManifestOptions {
+  /** @default "anywhere" */
+  readonly at?: Place;
+  readonly signal?: AbortSignal | undefined;
+}
+
 const ACCEPT = MANIFEST_TYPES.join(", ");
 
-/** The descriptor by HEAD; by GET where that says too little. */
-export async function resolveManifest(
+/**
+ * The descriptor by HEAD; by GET where that says too little. Nothing shows whether it is true: so
+ * mirrors are asked only where they are trusted with tags.
+ */
+export function resolveManifest(
   transport: Transport,
   reference: Reference,
-  signal?: AbortSignal,
+  { at, signal }: ManifestOptions = {},
 ): Promise<Descriptor> {
-  const operation = manifestOperation(transport, "resolve", reference, "HEAD", "pull", signal);
+  const ask = (host: Host, patience: Patience = {}) =>
+    resolveAt(transport, host, reference, { ...patience, signal });
+  if (at === "registry") return ask(transport.host(reference.registry));
+  return transport.fromAnywhere(reference, "meaning", signal, ask);
+}
+
+/** The manifest, whose bytes were checked against the digest that was asked for or announced. */
+export function getManifest(
+  transport: Transport,
+  reference: Reference,
+  { at, signal }: ManifestOptions = {},
+): Promise<RemoteManifest> {
+  const ask = (host: Host, patience: Patience = {}) =>
+    getAt(transport, host, reference, { ...patience, signal });
+  if (at === "registry") return ask(transport.host(reference.registry));
+  const need = reference.digest === undefined ? "meaning" : "content";
+  return transport.fromAnywhere(reference, need, signal, ask);
+}
+
+type Manner = Pick<Operation, "signal" | "retry" | "answerTimeout">;
+
+async function resolveAt(
+  transport: Transport,
+  host: Host,
+  reference: Reference,
+  manner: Manner,
+): Promise<Descriptor> {
+  const operation = manifestOperation(host, "resolve", reference, "HEAD", "pull");
   // Some hosts don't know HEAD.
-  const answer = await transport.request(operation, 200, 405);
+  const answer = await transport.request({ ...operation, ...manner }, 200, 405);
   const digest = answer.headers.get("docker-content-digest") ?? "";
   const mediaType = baseMediaType(answer.headers.get("content-type") ?? "");
   const size = answer.headers.get("content-length") ?? "";
@@ -44,7 +85,7 @@ export async function resolveManifest(
     MANIFEST_TYPES.includes(mediaType) &&
     /^\d{1,15}$/.test(size);
   if (isEnough) return { mediaType, digest, size: Number(size) };
-  return (await getManifest(transport, reference, signal)).descriptor;
+  return (await getAt(transport, host, reference, manner)).descriptor;
 }
 
 /**
@@ -56,22 +97,24 @@ export async function findManifest(
   reference: Reference,
   signal?: AbortSignal,
 ): Promise<Digest | undefined> {
-  const operation = manifestOperation(transport, "find", reference, "HEAD", "push", signal);
-  const answer = await transport.request(operation, 200, 404, 405);
+  const host = transport.host(reference.registry);
+  const operation = manifestOperation(host, "find", reference, "HEAD", "push");
+  const answer = await transport.request({ ...operation, signal }, 200, 404, 405);
   if (answer.status !== 200) return undefined;
   const digest = answer.headers.get("docker-content-digest") || reference.digest;
   const isExpected = reference.digest === undefined || digest === reference.digest;
   return digest !== undefined && isDigest(digest) && isExpected ? digest : undefined;
 }
 
-/** The manifest, whose bytes were checked against the digest that was asked for or announced. */
-export async function getManifest(
+async function getAt(
   transport: Transport,
+  host: Host,
   reference: Reference,
-  signal?: AbortSignal,
+  manner: Manner,
 ): Promise<RemoteManifest> {
-  const operation = manifestOperation(transport, "get", reference, "GET", "pull", signal);
-  const answer = await transport.request({ ...operation, bodyLimit: MAX_MANIFEST_SIZE }, 200);
+  const operation = manifestOperation(host, "get", reference, "GET", "pull");
+  const request = { ...operation, ...manner, bodyLimit: MAX_MANIFEST_SIZE };
+  const answer = await transport.request(request, 200);
   const bytes = (await readBody(answer, MAX_MANIFEST_SIZE)) ?? new Uint8Array();
   const digest = verifyDigest(operation.what, reference, answer, bytes);
   const manifest = parse(operation.what, bytes, answer.headers.get("content-type"));
@@ -124,7 +167,8 @@ export async function storeManifest(
     throw new Failure("content", `can't push ${quote(reference)}: the manifest is ${digest}`);
   }
   const target = tag === undefined ? reference : { registry, repository, tag };
-  const operation = manifestOperation(transport, "push", target, "PUT", "push");
+  const host = transport.host(registry);
+  const operation = manifestOperation(host, "push", target, "PUT", "push");
   if (!/^[ -~]{1,255}$/.test(mediaType)) {
     throw new Failure(
       "usage",
@@ -153,30 +197,27 @@ export async function storeManifest(
 
 /** Deletes what the reference's digest names; without one, only its tag. */
 export async function removeManifest(transport: Transport, reference: Reference): Promise<void> {
-  const operation = manifestOperation(transport, "delete", reference, "DELETE", "delete");
+  const host = transport.host(reference.registry);
+  const operation = manifestOperation(host, "delete", reference, "DELETE", "delete");
   await discard(await transport.request(operation, 200, 202, 204));
 }
 
 function manifestOperation(
-  transport: Transport,
+  host: Host,
   verb: string,
   reference: Reference,
   method: Operation["method"],
   action: Action,
-  signal?: AbortSignal,
 ): Operation {
   const identifier = identifierOf(reference);
   if (!isTag(identifier) && !isDigest(identifier)) {
     throw new Failure("usage", `invalid tag or digest ${JSON.stringify(identifier)}`);
   }
-  const host = transport.host(reference.registry);
   return {
     what: `can't ${verb} manifest ${quote(reference)}`,
     method,
-    url: endpointUrl(host, reference.repository, `manifests/${identifier}`),
+    ...endpoint(host, reference, `manifests/${identifier}`, action),
     headers: { accept: ACCEPT },
-    access: accessTo(reference, action),
-    signal,
   };
 }
 

@@ -1,4 +1,5 @@
 /** What a registry client can be told. */
+import type { ClientCertificate } from "./tls.ts";
 
 /** `true` for every host, or a list of `host` (on any port) and `host:port`. */
 export type HostList = boolean | readonly string[];
@@ -10,12 +11,18 @@ export interface ClientOptions {
   readonly insecureSkipTlsVerify?: HostList;
   /** A PEM file of certificate authorities to trust beside the usual ones. */
   readonly caFile?: string;
+  /** Shown to the hosts of one registry (`host[:port]`), where they ask for a certificate. */
+  readonly clientCertificate?: ClientCertificate & { readonly registry: string };
+  /** Directories like containerd's `certs.d`, the first to look into first. @default the usual ones */
+  readonly hostsDirectories?: readonly string[];
+  /** URLs of further mirrors by registry, asked before those of a `hosts.toml`. They give content by digest. */
+  readonly mirrors?: Readonly<Record<string, readonly string[]>>;
   /** Used for `credentialRegistry` alone, before any configuration file. */
   readonly username?: string;
   readonly password?: string;
   /** The registry (`host[:port]`) that `username` and `password` are meant for. */
   readonly credentialRegistry?: string;
-  /** Where configuration files are looked up. @default process.env */
+  /** Where configuration files are looked up, and what names proxies. @default process.env */
   readonly env?: Readonly<Record<string, string | undefined>>;
   /** Milliseconds that a credential helper may take. @default 30_000 */
   readonly helperTimeout?: number;
@@ -42,9 +49,10 @@ export type ClientEvent =
       readonly reason: string;
     }
   | {
-      /** A `Warning` header: distribution-spec, "Warnings". Each text once. */
       readonly type: "warning";
-      readonly host: string;
+      /** Whose `Warning` header it was (distribution-spec, "Warnings"); absent for our own. */
+      readonly host?: string;
+      /** Each text once. */
       readonly message: string;
     };
 

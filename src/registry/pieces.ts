@@ -8,6 +8,7 @@ import type { Descriptor } from "../oci/descriptor.ts";
 import type { Repository } from "../oci/reference.ts";
 import { blobOperation, lengthProblem, rangeProblem } from "./blobs.ts";
 import { ConnectionError } from "./connection-error.ts";
+import { MIRROR_PATIENCE } from "./failover.ts";
 import type { Answer } from "./http.ts";
 import { isTransient } from "./retry.ts";
 import type { BlobSource } from "./sources.ts";
@@ -59,7 +60,28 @@ const RANGE_REFUSALS = new Set([400, 416, 501]);
 /** Asks one source for a part of a blob. @throws the signal's reason */
 export async function openPiece(
   transport: Transport,
-  { host }: BlobSource,
+  source: BlobSource,
+  repository: Repository,
+  blob: Pick<Descriptor, "digest" | "size">,
+  request: PieceRequest,
+): Promise<PieceAnswer> {
+  return ask(transport, source, repository, blob, request).catch(refusal);
+}
+
+/** What the chain itself has against going on, as a redirect that isn't followed. */
+function refusal(error: unknown): PieceAnswer {
+  if (!(error instanceof Failure)) throw error;
+  return {
+    kind: "refused",
+    failure: error,
+    attempts: error.kind === "network" ? Number.POSITIVE_INFINITY : 1,
+    answered: error.kind !== "network",
+  };
+}
+
+async function ask(
+  transport: Transport,
+  { host, isOrigin }: BlobSource,
   repository: Repository,
   { digest, size }: Pick<Descriptor, "digest" | "size">,
   { start, end, validator, signal }: PieceRequest,
@@ -71,7 +93,7 @@ export async function openPiece(
       ...(isRange && { range: `bytes=${start}-${end - 1}` }),
       ...(isRange && validator !== undefined && { "if-range": validator }),
     },
-    retry: false,
+    ...(isOrigin ? { retry: false } : MIRROR_PATIENCE),
   };
   const outcome = await transport.attempt(operation);
   const refuse = async (): Promise<PieceAnswer> => ({
@@ -105,7 +127,7 @@ export async function openPiece(
     body: outcome.body,
     // A weak one doesn't promise the same bytes.
     ...(tag?.startsWith('"') && { validator: tag }),
-    direct: await transport.directRoute(outcome),
+    direct: transport.directRoute(outcome),
   };
 }
 

@@ -10,10 +10,9 @@ import { type Digest, isDigest } from "../oci/digest.ts";
 import { OCI_IMAGE_INDEX } from "../oci/media-types.ts";
 import { referrersTag } from "../oci/partial.ts";
 import { formatRepository, type Repository } from "../oci/reference.ts";
-import { endpointUrl } from "./host.ts";
+import { endpoint } from "./endpoint.ts";
 import { getManifest, storeManifest } from "./manifests.ts";
 import { type Page, readPages } from "./pagination.ts";
-import { accessTo } from "./scope.ts";
 import type { Transport } from "./transport.ts";
 
 const Descriptors = Type.Array(Descriptor);
@@ -68,17 +67,16 @@ async function listByEndpoint(
 ): Promise<Descriptor[] | undefined> {
   if (!isDigest(digest)) throw new Failure("usage", `invalid digest ${JSON.stringify(digest)}`);
   const host = transport.host(repository.registry);
-  const url = endpointUrl(host, repository.repository, `referrers/${digest}`);
-  if (artifactType !== undefined) url.searchParams.set("artifactType", artifactType);
+  const place = endpoint(host, repository, `referrers/${digest}`, "pull");
+  if (artifactType !== undefined) place.url.searchParams.set("artifactType", artifactType);
   const what = `can't list the referrers of ${digest} in "${formatRepository(repository)}"`;
   const pages = readPages(
     transport,
     {
       what,
       method: "GET",
-      url,
+      ...place,
       headers: { accept: OCI_IMAGE_INDEX },
-      access: accessTo(repository, "pull"),
     },
     ({ manifests }) => {
       if (manifests === null) return [];
@@ -114,7 +112,7 @@ async function listByTag(
 ): Promise<Descriptor[]> {
   const reference = { registry, repository, tag: referrersTag(subject) };
   try {
-    const { manifest } = await getManifest(transport, reference);
+    const { manifest } = await getManifest(transport, reference, { at: "registry" });
     if (manifest.kind === "index") return manifest.content.manifests;
     const { mediaType } = manifest;
     throw new Failure(

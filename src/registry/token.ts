@@ -5,7 +5,7 @@ import type { Challenge } from "./challenge.ts";
 import type { Credential } from "./credentials/credential.ts";
 import type { Credentials } from "./credentials/credentials.ts";
 import { failureOf } from "./errors.ts";
-import { isLoopback } from "./host.ts";
+import { type Host, isLoopback } from "./host.ts";
 import {
   type Access,
   type Answer,
@@ -21,6 +21,8 @@ import { resolveTarget } from "./target.ts";
 export interface TokenRequest {
   /** The URL that was challenged. */
   readonly from: URL;
+  /** The host that sends us there: its authorities vouch for its token server, too. */
+  readonly host?: Host;
   readonly challenge: Challenge;
   readonly access: Access;
 }
@@ -84,7 +86,7 @@ export class Tokens {
   }
 
   #tokenRequest(
-    { from, challenge, access }: TokenRequest,
+    { from, host, challenge, access }: TokenRequest,
     credential: Credential | undefined,
   ): HttpRequest {
     const realm = challenge.parameters.get("realm") ?? "";
@@ -93,14 +95,14 @@ export class Tokens {
     }
     const url = resolveTarget("token realm", realm, from, this.#options.plainHttp);
     const secret = credential?.kind === "bearer" ? undefined : credential;
-    if (secret && url.protocol === "http:" && !this.#mayBePlain(url)) {
+    if (secret && url.protocol === "http:" && !this.#mayBePlain(url, from)) {
       throw new Failure(
         "unauthorized",
         `${from.host} wants the credentials sent to ${url.host} unencrypted; allow it with --plain-http ${url.host}`,
       );
     }
     const service = challenge.parameters.get("service");
-    const common = { url, bodyLimit: MAX_TOKEN_BODY };
+    const common = { url, ...(host && { host }), bodyLimit: MAX_TOKEN_BODY };
 
     if (secret?.kind === "identity") {
       const form = new URLSearchParams({
@@ -126,8 +128,10 @@ export class Tokens {
     };
   }
 
-  #mayBePlain(url: URL): boolean {
-    return isLoopback(url.hostname) || coversHost(this.#options.plainHttp, url.host);
+  /** A host that is spoken to in plain HTTP was meant to be. */
+  #mayBePlain(url: URL, from: URL): boolean {
+    const isSame = url.origin === from.origin;
+    return isSame || isLoopback(url.hostname) || coversHost(this.#options.plainHttp, url.host);
   }
 }
 

@@ -1,18 +1,21 @@
 /** The chain from an operation to the wire: authenticate -> retry -> redirects -> connection. */
-import { readFile } from "node:fs/promises";
-import { getCACertificates } from "node:tls";
-import { Failure } from "../lib/failure.ts";
+import type { Failure } from "../lib/failure.ts";
+import type { Repository } from "../oci/reference.ts";
 import { authenticating } from "./authentication.ts";
 import { createConnection, REQUEST_STALL_TIMEOUT } from "./connection.ts";
 import { ConnectionError } from "./connection-error.ts";
 import { Credentials } from "./credentials/credentials.ts";
 import { failureOf, printable } from "./errors.ts";
-import { type Host, isLoopback, resolveHost } from "./host.ts";
+import { Mirrors, type Need, type Patience } from "./failover.ts";
+import type { Host } from "./host.ts";
 import type { Answer, HttpRequest, Send } from "./http.ts";
-import { type ClientEvent, type ClientOptions, coversHost } from "./options.ts";
+import type { ClientEvent, ClientOptions } from "./options.ts";
+import { proxiesOf } from "./proxy.ts";
 import { followRedirects } from "./redirects.ts";
+import { type Hosts, RegistryHosts } from "./registry-hosts.ts";
 import { type Outcome, retrying } from "./retry.ts";
 import { resolveTarget, type TargetSource } from "./target.ts";
+import { TlsSettings } from "./tls.ts";
 import { Tokens } from "./token.ts";
 
 const CONNECT_TIMEOUT = 30_000;
@@ -52,17 +55,21 @@ export class Transport {
   readonly credentials: Credentials;
   readonly #send: Send;
   readonly #warnings = new Set<string>();
-  #withAuthorities: Promise<Bun.TLSOptions> | undefined;
-  readonly #trusting: Bun.TLSOptions = { rejectUnauthorized: false };
+  readonly #hosts: RegistryHosts;
+  readonly mirrors: Mirrors;
 
   constructor(options: ClientOptions) {
     this.#options = options;
     const { stallTimeout = STALL_TIMEOUT, connectTimeout = CONNECT_TIMEOUT } = options;
     const { maxConnections = MAX_CONNECTIONS, limitRate } = options;
     this.limits = { connectTimeout, stallTimeout, maxConnections, limitRate };
+    this.#hosts = new RegistryHosts(options);
+    this.mirrors = new Mirrors(options.onEvent);
+    const tls = new TlsSettings(options);
     const { plainHttp, onEvent } = options;
     const connection = createConnection({
-      tls: (url) => this.#tls(url),
+      tls: (url, host) => tls.of(url, host),
+      proxies: proxiesOf(options.env ?? process.env),
       stallTimeout: Math.min(stallTimeout, REQUEST_STALL_TIMEOUT),
     });
     const send = retrying(followRedirects(connection, plainHttp), {
@@ -75,9 +82,33 @@ export class Transport {
     this.#send = authenticating(send, this.credentials, tokens);
   }
 
-  /** The host to ask for content of `registry`. @throws {Failure} `usage`: not a registry */
+  /** The host that is `registry` itself. @throws {Failure} `usage`: see {@link hosts} */
   host(registry: string): Host {
-    return resolveHost(registry, this.#options);
+    return this.hosts(registry).origin;
+  }
+
+  /**
+   * The hosts that content of `registry` may come from.
+   *
+   * @throws {Failure} `usage`: not a registry, or its configuration can't be used
+   */
+  hosts(registry: string): Hosts {
+    return this.#hosts.of(registry);
+  }
+
+  /**
+   * What `ask` gets from the first host that has it, mirrors before the registry itself.
+   *
+   * @throws what `ask` throws at the registry
+   */
+  fromAnywhere<T>(
+    repository: Repository,
+    need: Need,
+    signal: AbortSignal | undefined,
+    ask: (host: Host, patience: Patience) => Promise<T>,
+  ): Promise<T> {
+    const hosts = this.hosts(repository.registry);
+    return this.mirrors.first(hosts, repository, { need, signal }, ask);
   }
 
   /** Where `location`, sent by `from`, leads. @throws {Failure} `content`: where we don't go */
@@ -126,10 +157,10 @@ export class Transport {
    * The way to the bytes that `answer` is about: the place that it came from in the end, with what
    * that was asked with. Undefined where the way leads over a proxy.
    */
-  async directRoute({ url, sent }: Answer): Promise<DirectRoute | undefined> {
-    if (!isLoopback(url.hostname) && hasProxy(url)) return undefined;
-    const headers = Object.entries(sent).filter(([name]) => !/^(?:if-)?range$/.test(name));
-    return { url: url.href, headers: Object.fromEntries(headers), tls: await this.#tls(url) };
+  directRoute({ url, sent }: Answer): DirectRoute | undefined {
+    if (sent.isProxied) return undefined;
+    const headers = Object.entries(sent.headers).filter(([name]) => !/^(?:if-)?range$/.test(name));
+    return { url: url.href, headers: Object.fromEntries(headers), tls: sent.tls };
   }
 
   #passWarnings(answer: Answer): void {
@@ -143,34 +174,4 @@ export class Transport {
       this.tell({ type: "warning", host: answer.url.host, message });
     }
   }
-
-  async #tls(url: URL): Promise<Bun.TLSOptions | undefined> {
-    if (url.protocol !== "https:") return undefined;
-    if (coversHost(this.#options.insecureSkipTlsVerify, url.host)) return this.#trusting;
-    if (this.#options.caFile === undefined) return undefined;
-    this.#withAuthorities ??= readAuthorities(this.#options.caFile);
-    return this.#withAuthorities;
-  }
-}
-
-function hasProxy({ protocol }: URL): boolean {
-  const name = `${protocol.slice(0, -1)}_proxy`;
-  return Boolean(process.env[name] || process.env[name.toUpperCase()]);
-}
-
-/** `ca` replaces the usual authorities: so they are named again. */
-async function readAuthorities(path: string): Promise<Bun.TLSOptions> {
-  let pem: string;
-  try {
-    pem = await readFile(path, "utf8");
-  } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException;
-    throw new Failure("usage", `can't read the CA file ${JSON.stringify(path)}: ${code}`, {
-      cause,
-    });
-  }
-  if (!pem.includes("-----BEGIN CERTIFICATE-----")) {
-    throw new Failure("usage", `the CA file ${JSON.stringify(path)} has no certificate in PEM`);
-  }
-  return { ca: [...getCACertificates("default"), pem] };
 }

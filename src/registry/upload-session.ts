@@ -110,12 +110,13 @@ export class UploadSession {
     url: URL,
     request: Partial<HttpRequest>,
   ): Promise<Outcome> {
-    const { access, signal, url: registry, what } = this.operation;
+    const { access, host, signal, url: registry, what } = this.operation;
     const isOurs = url.origin === registry.origin;
     const operation: Operation = {
       what,
       method,
       url,
+      ...(host && { host }),
       signal,
       // Another host is trusted with the content alone.
       ...(isOurs && access && { access }),

@@ -11,10 +11,9 @@ import { algorithmOf, isDigest } from "../oci/digest.ts";
 import { formatRepository, isRepositoryName, type Repository } from "../oci/reference.ts";
 import { statBlob } from "./blobs.ts";
 import { ConnectionError } from "./connection-error.ts";
-import { endpointUrl } from "./host.ts";
+import { endpoint } from "./endpoint.ts";
 import { type Answer, discard } from "./http.ts";
 import { isTransient, type Outcome, retryDelay, retryEvent } from "./retry.ts";
-import { accessTo } from "./scope.ts";
 import type { Operation, Transport } from "./transport.ts";
 import { type BlobBody, type Part, partialBody } from "./upload-body.ts";
 import { UploadSession } from "./upload-session.ts";
@@ -86,12 +85,13 @@ class Upload {
     this.#operation = {
       what: `can't push blob ${digest} to "${formatRepository(repository)}"`,
       method: "POST",
-      url: endpointUrl(
+      ...endpoint(
         transport.host(repository.registry),
-        repository.repository,
+        repository,
         "blobs/uploads/",
+        "push",
+        mountFrom,
       ),
-      access: accessTo(repository, "push", mountFrom),
       signal,
     };
   }

@@ -15,12 +15,14 @@ export interface ExpectedContent {
  * than the expected size is ever passed on.
  *
  * @param what for messages: `blob sha256:… of "host/repository"`
+ * @param onWrong told of what is wrong, before the stream errors with it
  * @throws {Failure} from the stream: `content`, or `network` where the connection broke
  */
 export function verifyStream(
   source: ReadableStream<Uint8Array>,
   { size, digest }: ExpectedContent,
   what: string,
+  onWrong: (failure: Failure) => void = () => {},
 ): ReadableStream<Uint8Array> {
   const reader = source.getReader();
   const hasher = digest && createHasher(algorithmOf(digest));
@@ -28,7 +30,9 @@ export function verifyStream(
 
   const refuse = async (reason: string): Promise<never> => {
     await reader.cancel().catch(() => {});
-    throw new Failure("content", `${what}: ${reason}; what was received is of no use`);
+    const failure = new Failure("content", `${what}: ${reason}; what was received is of no use`);
+    onWrong(failure);
+    throw failure;
   };
 
   return new ReadableStream<Uint8Array>(

@@ -152,10 +152,9 @@ describe("serve", () => {
     expect(served.url).toStartWith("https://127.0.0.1:");
     const words = ["repos", "ls", served.host, "--connect-timeout", "1s"];
     expect((await ocireg(words)).code).toBe(5);
-    for (const trust of [["--ca", cert], ["--insecure-skip-tls-verify"]]) {
-      const { code, stdout, stderr } = await ocireg([...words, ...trust]);
-      expect({ code, stdout, stderr }).toEqual({ code: 0, stdout: "", stderr: "" });
-    }
+    const trusted = await ocireg([...words, "--ca", cert]);
+    expect(trusted).toEqual({ code: 0, stdout: "", stderr: "" });
+    expect((await ocireg([...words, "--insecure-skip-tls-verify"])).code).toBe(0);
   });
 
   test("warns whoever lets other machines in unprotected", async () => {

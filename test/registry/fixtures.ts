@@ -87,7 +87,7 @@ export function newClient(options: ClientOptions = {}): {
 
 /** What the client asks with where no credentials are to be added. */
 export function newSend(): Send {
-  const connection = createConnection({ tls: async () => undefined });
+  const connection = createConnection({ tls: async () => undefined, proxies: () => undefined });
   return retrying(followRedirects(connection), { connectTimeout: 1000, stallTimeout: 2000 });
 }
 
