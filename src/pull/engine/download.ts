@@ -1,4 +1,5 @@
 /** One blob on its way: what of it is here, what is being fetched, and where the rest can be had. */
+import type { Failure } from "../../lib/failure.ts";
 import { algorithmOf, type Digest } from "../../oci/digest.ts";
 import type { DirectRoute } from "../../registry/client.ts";
 import type { WantedBlob } from "../transfer.ts";
@@ -26,7 +27,10 @@ export class Download {
   readonly excluded = new Set<SourceState>();
   /** The direct way to further parts, once a source has shown it. */
   route: { readonly source: SourceState; readonly direct: DirectRoute } | undefined;
-  validator: string | undefined;
+  /** Why the registry itself can't give it. */
+  refusal: Failure | undefined;
+  /** What each source knows the content by. */
+  readonly validators = new Map<SourceState, string>();
   /** Whether the first request, which shows how to go on, is on its way. */
   isProbing = false;
   /** Whether parts can only be had over the main thread: their way leads over a proxy. */
@@ -109,7 +113,7 @@ export class Download {
     this.job = job;
     this.todo = new Extents(this.partial.written.missing(this.blob.size));
     this.route = undefined;
-    this.validator = undefined;
+    this.validators.clear();
     this.givers.clear();
     this.onBytes(-this.#fetched);
     this.#fetched = 0;

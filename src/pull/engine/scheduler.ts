@@ -31,6 +31,8 @@ const TICK = 100;
 const REQUEST_STALL = 30_000;
 /** Which part of the time that a pull may stand still one request may. */
 const REQUEST_SHARE = 1 / 3;
+/** In a row; after that the other hosts do without it. */
+const MOST_ERRORS_MIRROR = 3;
 
 export interface SchedulerOptions {
   readonly client: RegistryClient;
@@ -42,7 +44,7 @@ export class Scheduler implements Disposable {
   readonly #downloads = new Set<Download>();
   readonly #lanes = new Map<number, Lane>();
   readonly #relays = new Map<Lane, Relay>();
-  readonly #sources: readonly SourceState[];
+  #sources: readonly SourceState[];
   readonly #threads: Threads;
   readonly #width: Width;
   readonly #budget: Budget | undefined;
@@ -189,7 +191,8 @@ export class Scheduler implements Disposable {
     lane.stop = () => thread.send({ type: "stop", lane: id });
     lane.limit = (end) => thread.send({ type: "limit", lane: id, end });
     const stallTimeout = this.#requestStall;
-    const { validator, job, blob } = download;
+    const { job, blob } = download;
+    const validator = download.validators.get(source);
     const order = { ...part, route: direct, size: blob.size, validator, stallTimeout };
     thread.send({ type: "fetch", job, lane: id, ...order });
   }
@@ -216,7 +219,7 @@ export class Scheduler implements Disposable {
     const isWhole = part.start === 0 && part.end === download.blob.size;
     if (!isWhole && !download.isIndirect) download.isProbing = true;
     try {
-      const request = { ...part, validator: download.validator, signal };
+      const request = { ...part, validator: download.validators.get(source), signal };
       const answer = await client.openPiece(source.source, repository, download.blob, request);
       download.isProbing = false;
       const problem = this.#judge(lane, answer);
@@ -246,7 +249,9 @@ export class Scheduler implements Disposable {
     switch (answer.kind) {
       case "part":
         source.answered();
-        download.validator ??= answer.validator;
+        if (answer.validator !== undefined && !download.validators.has(source)) {
+          download.validators.set(source, answer.validator);
+        }
         if (answer.direct) download.route = { source, direct: answer.direct };
         else download.isIndirect = true;
         return undefined;
@@ -254,6 +259,10 @@ export class Scheduler implements Disposable {
         source.answered();
         if (part.start === 0 && part.end === download.blob.size) return undefined;
         const isFirst = download.lanes.size === 1 && download.partial.written.isEmpty;
+        if (source.isMirror && (!isFirst || part.start > 0)) {
+          answer.body.cancel().catch(() => {});
+          return this.#pass(download, source, "it sends no parts");
+        }
         download.isStream = true;
         if (!isFirst || part.start > 0) {
           answer.body.cancel().catch(() => {});
@@ -267,7 +276,8 @@ export class Scheduler implements Disposable {
       }
       case "unusable":
         source.answered();
-        if (download.isStream || part.end - part.start === download.blob.size) {
+        // Others may do parts: only the registry decides that there are none.
+        if (source.isMirror || download.isStream || part.end - part.start === download.blob.size) {
           this.#exclude(download, source, answer.failure);
         } else {
           download.isStream = true;
@@ -276,6 +286,10 @@ export class Scheduler implements Disposable {
         return { reason: answer.failure.message, status: 206 };
       case "refused": {
         if (answer.answered) source.answered();
+        // There is another host to ask, and nothing to hold against this one.
+        if (source.isMirror && answer.attempts === 1) {
+          this.#exclude(download, source, answer.failure);
+        }
         return {
           reason: answer.failure.message,
           failure: answer.failure,
@@ -356,6 +370,7 @@ export class Scheduler implements Disposable {
       if (download.isStream) this.#restart(download);
       else download.todo.add(position, promised);
     }
+    if (problem) this.#settleLost(problem.failure ?? new Failure("network", problem.reason));
     if (download.isRestarting && download.lanes.size === 0) this.#begin(download);
     else this.#fill();
   }
@@ -375,10 +390,13 @@ export class Scheduler implements Disposable {
     const { failures, delay } = isHarmless
       ? { failures: 1, delay: 0 }
       : source.failed(now, retryAfter);
-    const isFinal = attempts !== undefined && ++download.refusals >= attempts;
-    const { connectTimeout } = this.options.client.limits;
-    if (failure && (isFinal || source.isUnreachable(now + delay, connectTimeout))) {
-      this.#exclude(download, source, failure);
+    const isFinal = source.isMirror
+      ? failures >= MOST_ERRORS_MIRROR
+      : attempts !== undefined && ++download.refusals >= attempts;
+    const patience = source.isMirror ? 0 : this.options.client.limits.connectTimeout;
+    const isOut = isFinal || source.isUnreachable(now + delay, patience);
+    if (isOut && (failure || source.isMirror)) {
+      this.#exclude(download, source, failure ?? new Failure("network", this.#lastReason));
       return;
     }
     if (isHarmless && isDirect && status !== undefined) return;
@@ -386,13 +404,39 @@ export class Scheduler implements Disposable {
     this.options.onEvent?.({ type: "retry", ...event });
   }
 
+  /** Has others fetch a blob that a mirror isn't up to; for the rest it may be. */
+  #pass(download: Download, source: SourceState, reason: string): LaneFailure {
+    download.excluded.add(source);
+    return { reason };
+  }
+
   /** Goes on without a source, or gives up. */
   #exclude(download: Download, source: SourceState, failure: Failure): void {
     download.excluded.add(source);
-    if (this.#sources.every((each) => download.excluded.has(each))) {
-      download.settle(failure);
-    } else if (failure.kind !== "not-found") {
-      this.#warn(`${failure.message}; going on without ${source.name}`);
+    if (source.isMirror) {
+      const { client, repository } = this.options;
+      client.noteFailure(source.source, repository, failure);
+      // What a mirror lacks is no reason to do without the rest.
+      if (failure.kind !== "not-found") this.#sources = this.#sources.filter((s) => s !== source);
+    } else {
+      download.refusal = failure;
+      const isLast = this.#sources.every((each) => download.excluded.has(each));
+      if (!isLast && failure.kind !== "not-found") {
+        this.#warn(`${failure.message}; going on without ${source.name}`);
+      }
+    }
+    this.#settleLost(failure, download);
+  }
+
+  /**
+   * Fails the blobs that nobody is left for, with what the registry said of them: `concerned`, and
+   * those of which something is still to be fetched.
+   */
+  #settleLost(failure: Failure, concerned?: Download): void {
+    for (const download of this.#downloads) {
+      if (this.#sources.some((source) => !download.excluded.has(source))) continue;
+      if (download !== concerned && download.todo.isEmpty) continue;
+      download.settle(download.refusal ?? failure);
     }
   }
 
@@ -408,7 +452,7 @@ export class Scheduler implements Disposable {
       `can't get blob ${download.digest}: what came from ${names} has the digest ${digest}; nothing of it was kept`,
     );
     download.mismatches++;
-    const mirrors = givers.filter(({ source }) => !source.isOrigin);
+    const mirrors = givers.filter(({ isMirror }) => isMirror);
     for (const mirror of mirrors) this.#exclude(download, mirror, failure);
     if (mirrors.length === 0 && givers.length > 0 && download.mismatches > 1) {
       download.settle(failure);

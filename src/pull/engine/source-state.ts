@@ -14,6 +14,11 @@ export class SourceState {
     return new URL(this.source.host.origin).host;
   }
 
+  /** Whether there are others: a mirror is given up sooner than the registry. */
+  get isMirror(): boolean {
+    return !this.source.isOrigin;
+  }
+
   /** Milliseconds from `now` until it may be asked; 0 when it may. */
   pause(now: number): number {
     return Math.max(0, this.#pausedUntil - now);
