@@ -26,5 +26,6 @@ process.exit(
         : undefined,
     env: process.env,
     signal: interrupted.signal,
+    onExit: (leave) => void process.on("exit", leave),
   }),
 );

@@ -21,6 +21,8 @@ export interface World {
   readonly terminal?: () => Terminal | undefined;
   readonly env: Environment;
   readonly signal: AbortSignal;
+  /** Registers what has to be done when the process ends before the command does. */
+  readonly onExit?: (leave: () => void) => void;
 }
 
 /** Resolves with the exit code; whatever went wrong has then been said on stderr. */
@@ -33,7 +35,7 @@ export async function run(words: readonly string[], world: World): Promise<numbe
       stderr: { write: (text) => void complaints.push(text) },
     },
     stdout: new Output(world.stdout),
-    stderr: new ErrorOutput(world.stderr),
+    stderr: new ErrorOutput(world.stderr, world.env["TERM"] !== "dumb"),
     stdin: world.stdin,
     terminal: world.terminal ?? (() => undefined),
     env: world.env,
@@ -42,6 +44,7 @@ export async function run(words: readonly string[], world: World): Promise<numbe
     ran: false,
     failure: undefined,
   };
+  world.onExit?.(() => context.stderr.status([]));
   try {
     await dispatch(words, context);
     // The application's own output is help and the version.
@@ -49,7 +52,7 @@ export async function run(words: readonly string[], world: World): Promise<numbe
   } catch (error) {
     context.failure ??= error;
   }
-  context.stderr.status("");
+  context.stderr.status([]);
   context.stderr.flush();
   if (context.failure !== undefined) return report(context);
   if (context.ran || printed.length > 0) return EXIT_DONE;

@@ -1,25 +1,46 @@
-/** Standard error: lines that stay, and on a terminal one status line below them that doesn't. */
+/** Standard error: lines that stay, and on a terminal some status lines below them that don't. */
+import { cellsOf, cutEnd } from "./render/cells.ts";
 
-/** The stream underneath. */
+/** The stream underneath. Columns and rows are those of the moment; 0 or nothing when unknown. */
 export interface ErrorStream {
   write(text: string): unknown;
   readonly isTTY?: boolean;
   readonly columns?: number;
+  readonly rows?: number;
 }
 
 /** Milliseconds that lines nobody waits for may wait for each other. */
 const gatherTime = 20;
 
-const clearLine = "\r\u001b[2K";
+/** What a terminal has that doesn't say it. */
+const usualColumns = 80;
+const usualRows = 24;
+
+const clearBelow = "\u001b[J";
+const cursorUp = (rows: number) => (rows > 0 ? `\u001b[${rows}A` : "");
 
 export class ErrorOutput {
-  #status = "";
+  #status: readonly string[] = [];
+  #shownColumns = 0;
   #gathered = "";
 
-  constructor(private readonly stream: ErrorStream) {}
+  /** @param canMove whether the cursor of a terminal can be moved */
+  constructor(
+    private readonly stream: ErrorStream,
+    private readonly canMove = true,
+  ) {}
 
+  /** Whether it is a terminal that can show a status. */
   get isTTY(): boolean {
-    return this.stream.isTTY ?? false;
+    return this.canMove && (this.stream.isTTY ?? false);
+  }
+
+  get columns(): number {
+    return this.stream.columns || usualColumns;
+  }
+
+  get rows(): number {
+    return this.stream.rows || usualRows;
   }
 
   /**
@@ -40,14 +61,37 @@ export class ErrorOutput {
   write(lines: string): void {
     const text = this.#gathered + lines;
     this.#gathered = "";
-    if (this.#status === "") this.stream.write(text);
-    else this.stream.write(`${clearLine}${text}${this.#status}`);
+    this.stream.write(this.#erasing() + text + this.#showing(this.#status));
   }
 
-  /** Shows `text` in place of the former status; an empty one removes it. Only on a terminal. */
-  status(text: string): void {
-    if (!this.isTTY || (text === "" && this.#status === "")) return;
-    this.#status = text.slice(0, Math.max(0, (this.stream.columns ?? 80) - 1));
-    this.stream.write(`${clearLine}${this.#status}`);
+  /**
+   * Shows lines in place of the former status; none remove it. Only on a terminal. No mode of the
+   * terminal is changed and its cursor stays visible: whatever ends the process, there is nothing to
+   * restore. The cursor waits at the start of the last line, where the `^C` that a terminal echoes
+   * wraps nothing.
+   */
+  status(lines: readonly string[]): void {
+    const isSame =
+      this.#shownColumns === this.columns &&
+      lines.length === this.#status.length &&
+      lines.every((line, index) => line === this.#status[index]);
+    if (!this.isTTY || isSame || (lines.length === 0 && this.#status.length === 0)) return;
+    this.stream.write(this.#erasing() + this.#showing(lines));
+  }
+
+  /** Takes the status away. A terminal that became narrower since has wrapped its lines. */
+  #erasing(): string {
+    if (this.#status.length === 0) return "";
+    const above = this.#status
+      .slice(0, -1)
+      .reduce((sum, line) => sum + Math.max(1, Math.ceil(cellsOf(line) / this.columns)), 0);
+    return `\r${cursorUp(Math.min(above, this.rows - 1))}${clearBelow}`;
+  }
+
+  #showing(lines: readonly string[]): string {
+    this.#shownColumns = this.columns;
+    // A line that reached the last column, or more lines than rows, would scroll.
+    this.#status = lines.slice(-this.rows).map((line) => cutEnd(line, this.columns - 1));
+    return lines.length === 0 ? "" : `${this.#status.join("\n")}\r`;
   }
 }

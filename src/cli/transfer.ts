@@ -22,7 +22,8 @@ export async function transferring<Result>(
   registry: string,
   move: (client: RegistryClient, onEvent: EventListener) => Promise<Result>,
 ): Promise<Result> {
-  const onEvent = drawProgress(settings.progress, context.stderr);
+  using drawing = drawProgress(settings.progress, context.stderr);
+  const onEvent = drawing.listener;
   try {
     const client = await openClient(context, settings, registry, onEvent);
     return await move(client, onEvent);

@@ -61,7 +61,7 @@ export class CopyTransfer implements Disposable {
 
   async #copyBlob(blob: BlobId, meter: ProgressMeter, signal: AbortSignal): Promise<void> {
     const { source, target, onEvent } = this.options;
-    const subject = { digest: blob.digest };
+    const subject = { digest: blob.digest, size: blob.size };
     const tell = (attempt: number, wait: number, reason: string) =>
       onEvent?.({ type: "retry", attempt, delay: Math.round(wait), reason });
     const isNeighbour =

@@ -188,7 +188,11 @@ async function pushLayer(
   pushed: Map<Digest, Promise<unknown>>,
 ): Promise<Descriptor> {
   const digest = await digestFile(source, "sha256", signal);
-  const subject: Subject = { digest, ...(path === undefined ? { kind: "archive" } : { path }) };
+  const subject: Subject = {
+    digest,
+    size,
+    ...(path === undefined ? { kind: "archive" } : { path }),
+  };
   const twin = pushed.get(digest);
   if (twin) {
     await twin;

@@ -79,13 +79,16 @@ async function fetchBlob(
   signal: AbortSignal,
 ): Promise<void> {
   const { digest, size, path, kind } = blob;
-  const subject = { digest, ...(path !== undefined && { path }), ...(kind && { kind }) };
+  const subject = { digest, size, ...(path !== undefined && { path }), ...(kind && { kind }) };
   let received = 0;
+  let present = 0;
   const isDone = () => into.has(blob);
   const lease = { directory: into.partial, name: nameOf(blob), isDone, inherit: true, signal };
 
   await withLease(lease, async (working, ending) => {
     const partial = await PartialBlob.open(working, size);
+    present += partial.written.total;
+    meter.skip(partial.written.total, subject);
     const count = (bytes: number) => {
       received += bytes;
       meter.advance(bytes, subject);
@@ -102,8 +105,8 @@ async function fetchBlob(
     }
     await into.adopt(digest, working);
   });
-  // Another process fetched it, or an earlier run.
-  meter.skip(size - received);
+  // Another process fetched the rest of it, or what an earlier run left was of no use.
+  meter.skip(size - received - present);
   meter.verified(subject);
 }
 

@@ -3,76 +3,162 @@ import type { Settings } from "../../config/schema.ts";
 import { formatByteSize } from "../../lib/byte-size.ts";
 import { formatDuration } from "../../lib/duration.ts";
 import { oneLine } from "../../lib/one-line.ts";
-import type { EventListener, Subject, TransferEvent } from "../../pull/events.ts";
+import type { EventListener, TransferEvent } from "../../pull/events.ts";
 import type { ErrorOutput } from "../stderr.ts";
+import { nameOf, renderFrame } from "./frame.ts";
+import { ObjectLines, type Rhythm } from "./ndjson.ts";
 
 export type ProgressMode = Settings["progress"];
 
-/** Milliseconds between two lines of `plain` about the same transfer. */
-const plainInterval = 10_000;
+type Progress = TransferEvent & { type: "progress" };
 
-/** Draws events on `stderr`. `auto` is `tty` on a terminal, else `plain`. */
-export function drawProgress(mode: ProgressMode, stderr: ErrorOutput): EventListener {
-  switch (mode === "auto" ? (stderr.isTTY ? "tty" : "plain") : mode) {
+const usualRhythm: Rhythm = { pause: 250, heartbeat: 10_000 };
+
+/** Lines that say which blob was verified; of further ones only the number is told. */
+const maxVerifiedLines = 40;
+
+/** Who draws what it hears until it is disposed of. */
+export interface ProgressDrawing extends Disposable {
+  readonly listener: EventListener;
+}
+
+/** Draws events on `stderr`. `auto` is `tty` on a terminal that can do it, else `plain`. */
+export function drawProgress(
+  mode: ProgressMode,
+  stderr: ErrorOutput,
+  rhythm: Rhythm = usualRhythm,
+): ProgressDrawing {
+  switch (mode === "auto" || mode === "tty" ? (stderr.isTTY ? "tty" : "plain") : mode) {
     case "none":
-      return () => {};
+      return { listener: () => {}, [Symbol.dispose]() {} };
     case "json":
-      return (event) => stderr.write(`${JSON.stringify(event)}\n`);
+      return new ObjectLines((line) => stderr.write(line), rhythm);
     case "tty":
-      return drawLines(stderr, (text) => stderr.status(text));
-    default: {
-      let last = performance.now();
-      return drawLines(stderr, (text) => {
-        const now = performance.now();
-        if (text === "" || now - last < plainInterval) return;
-        last = now;
-        stderr.write(`${text}\n`);
-      });
-    }
+      return {
+        listener: new Story(stderr, (event) => {
+          stderr.status(event ? renderFrame(event, stderr.columns, stderr.rows) : []);
+        }).listener,
+        [Symbol.dispose]: () => stderr.status([]),
+      };
+    default:
+      return drawPlain(stderr, rhythm);
   }
 }
 
-/** What stays are the blobs that were verified; what comes and goes is handed to `show`. */
-function drawLines(stderr: ErrorOutput, show: (text: string) => void): EventListener {
-  let started = performance.now();
-  let isIdle = false;
-  return (event) => {
-    if (event.type === "start") {
-      started = performance.now();
-      isIdle = event.total === 0;
-    }
-    if (event.type === "progress") show(renderProgress(event));
-    if (event.type === "done") show("");
-    if (event.type === "done" && isIdle) return;
-    const line = renderEvent(event, performance.now() - started);
-    if (line !== undefined) stderr.write(`${oneLine(line)}\n`);
+/** Now and then a line that says how far it is, or at least that it goes on. */
+function drawPlain(stderr: ErrorOutput, { heartbeat }: Rhythm): ProgressDrawing {
+  let latest: Progress | undefined;
+  const timer = setInterval(() => {
+    stderr.write(`${latest ? renderProgress(latest) : "still at work"}\n`);
+  }, heartbeat);
+  timer.unref();
+  return {
+    listener: new Story(stderr, (event) => {
+      latest = event;
+    }).listener,
+    [Symbol.dispose]: () => clearInterval(timer),
   };
 }
 
-function renderEvent(event: TransferEvent, elapsed: number): string | undefined {
-  switch (event.type) {
-    case "start":
-      if (event.total === 0) return "nothing to transfer: everything was there already";
-      return `to transfer: ${event.atMost ? "at most " : ""}${formatByteSize(event.total)}`;
-    case "verified":
-      return `verified ${nameOf(event) ?? "a blob"}`;
-    case "retry":
-      return `attempt ${event.attempt} failed, the next follows in ${seconds(event.delay)}: ${event.reason}`;
-    case "warning":
-      return `warning: ${event.message}`;
-    case "done": {
-      if (event.completed === 0) return "done: everything was there already";
-      const rate = elapsed > 0 ? (event.completed / elapsed) * 1000 : 0;
-      return `done: ${formatByteSize(event.completed)} in ${seconds(elapsed)}, ${formatByteSize(Math.round(rate))}/s`;
+/** The lines that stay. How far it is, which comes and goes, is handed to `show`. */
+class Story {
+  private started = performance.now();
+  private isCheck = false;
+  private isIdle = false;
+  private latest: Progress | undefined;
+  private verified = 0;
+  private failures = 0;
+  private failureToldAt = Number.NEGATIVE_INFINITY;
+
+  constructor(
+    private readonly stderr: ErrorOutput,
+    private readonly show: (event: Progress | undefined) => void,
+  ) {}
+
+  readonly listener: EventListener = (event) => {
+    switch (event.type) {
+      case "start":
+        this.start(event);
+        break;
+      case "progress":
+        this.latest = event;
+        this.show(event);
+        break;
+      case "verified":
+        this.verify(event);
+        break;
+      case "retry":
+        this.retry(event);
+        break;
+      case "warning":
+        this.say(`warning: ${event.message}`);
+        break;
+      case "done":
+        this.latest = undefined;
+        this.show(undefined);
+        this.done(event);
+        break;
+      case "error":
+        // The error itself is said when the command ends.
+        this.show(undefined);
     }
-    default:
-      // The error itself is said when the command ends.
-      return undefined;
+  };
+
+  private start({ total, atMost, check }: TransferEvent & { type: "start" }): void {
+    this.started = performance.now();
+    this.verified = 0;
+    this.isCheck = check ?? false;
+    this.isIdle = total === 0;
+    const verb = check ? "check" : "transfer";
+    if (!this.isIdle) this.say(`to ${verb}: ${atMost ? "at most " : ""}${formatByteSize(total)}`);
+    else this.say(check ? "nothing to check" : "nothing to transfer: everything was there already");
+  }
+
+  /** A blob has a line of its own when it is verified, and none among those in flight. */
+  private verify(event: TransferEvent & { type: "verified" }): void {
+    this.verified++;
+    if (this.verified > maxVerifiedLines) return;
+    if (this.latest) {
+      const blobs = this.latest.blobs?.filter(({ digest }) => digest !== event.digest);
+      this.latest = { ...this.latest, ...(blobs && { blobs }) };
+      this.show(this.latest);
+    }
+    this.say(`verified ${nameOf(event) ?? "a blob"}`);
+  }
+
+  /** Many connections may fail at once: a line a second is enough. */
+  private retry({ attempt, delay, reason }: TransferEvent & { type: "retry" }): void {
+    this.failures++;
+    const now = performance.now();
+    if (now - this.failureToldAt < 1000) return;
+    const others = this.failures > 1 ? ` (and ${this.failures - 1} more attempts failed)` : "";
+    this.failureToldAt = now;
+    this.failures = 0;
+    this.say(
+      `attempt ${attempt} failed, the next follows in ${seconds(delay)}: ${reason}${others}`,
+    );
+  }
+
+  private done({ completed }: TransferEvent & { type: "done" }): void {
+    const untold = this.verified - maxVerifiedLines;
+    if (untold > 0) this.say(`verified ${untold} more`);
+    if (this.isIdle) return;
+    const elapsed = performance.now() - this.started;
+    const rate = elapsed > 0 ? (completed / elapsed) * 1000 : 0;
+    if (completed === 0 && !this.isCheck) this.say("done: everything was there already");
+    else
+      this.say(
+        `${this.isCheck ? "checked" : "done"}: ${formatByteSize(completed)} in ${seconds(elapsed)}, ${formatByteSize(Math.round(rate))}/s`,
+      );
+  }
+
+  private say(line: string): void {
+    this.stderr.write(`${oneLine(line)}\n`);
   }
 }
 
 /** `42% 1.5 GiB of 3.6 GiB, 512 MiB/s, 4s left, model-00001.safetensors` */
-function renderProgress(event: TransferEvent & { type: "progress" }): string {
+function renderProgress(event: Progress): string {
   const { completed, total, rate } = event;
   const percent = total > 0 ? Math.floor((completed / total) * 100) : 100;
   const left = rate > 0 ? `, ${seconds(((total - completed) / rate) * 1000)} left` : "";
@@ -80,13 +166,6 @@ function renderProgress(event: TransferEvent & { type: "progress" }): string {
   return oneLine(
     `${percent}% ${formatByteSize(completed)} of ${formatByteSize(total)}, ${formatByteSize(rate)}/s${left}${name ? `, ${name}` : ""}`,
   );
-}
-
-/** A path, or `sha256:b72e50b1a692 (archive)`. */
-function nameOf({ path, digest, kind }: Subject): string | undefined {
-  if (path !== undefined || digest === undefined) return path;
-  const short = digest.slice(0, digest.indexOf(":") + 1 + 12);
-  return kind ? `${short} (${kind})` : short;
 }
 
 function seconds(milliseconds: number): string {
