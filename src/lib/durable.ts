@@ -2,7 +2,7 @@
  * Changes to the file system that survive a power cut: data is synced before its name appears, and
  * a directory is synced after an entry in it changed.
  */
-import { type FileHandle, mkdir, open, rename, unlink } from "node:fs/promises";
+import { type FileHandle, mkdir, open, readdir, rename, unlink } from "node:fs/promises";
 import { dirname } from "node:path";
 
 /** Makes the entries of a directory durable. */
@@ -81,4 +81,14 @@ export function errorCode(error: unknown): string | undefined {
 export function isMissing(error: unknown): boolean {
   const code = errorCode(error);
   return code === "ENOENT" || code === "ENOTDIR";
+}
+
+/** The names in a directory; none when there is no such directory. */
+export async function listIfThere(path: string): Promise<string[]> {
+  try {
+    return await readdir(path);
+  } catch (error) {
+    if (isMissing(error)) return [];
+    throw error;
+  }
 }

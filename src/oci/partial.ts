@@ -2,7 +2,7 @@
  * Answers that need only a part of an image: what a manifest names, its entry in a referrers list,
  * which platform's manifest to take. The counterpart of go-containerregistry's `v1/partial`:
  * `Descriptor` is `describe`, `BlobDescriptor` is `findBlob`, `ArtifactType` is `artifactTypeOf`,
- * `FSLayers` are the digests of `layersOf`, `FindManifests` is `selectPlatform`; configurations and
+ * `FSLayers` are the digests of `layersOf`, `FindManifests` is `offerFor`; configurations and
  * DiffIDs are in config-file.ts. The raw manifest is always at hand as the bytes that were parsed.
  */
 import {
@@ -14,6 +14,7 @@ import {
 } from "./descriptor.ts";
 import { algorithmOf, type Digest, digestOf, encodedOf, isDigest } from "./digest.ts";
 import type { Manifest } from "./manifest.ts";
+import { isIndex } from "./media-types.ts";
 
 /** The blobs that a manifest names: its config first, then its layers in order. */
 export function blobsOf(manifest: Manifest): Descriptor[] {
@@ -86,19 +87,33 @@ export function referrersTag(subject: Digest): string {
   return tag.replace(/[^a-zA-Z0-9._-]/g, "-");
 }
 
+/** Entries of an index that a message lists, and characters of what one says of itself. */
+const MAX_LISTED = 20;
+const MAX_WORD = 80;
+
 export class NoSuchPlatformError extends Error {
   override readonly name = "NoSuchPlatformError";
   constructor(
     readonly wanted: Platform,
+    /** What there is to choose from. */
     readonly offered: readonly Descriptor[],
   ) {
-    const list = offered.map((d) => (d.platform ? formatPlatform(d.platform) : d.digest));
     super(
-      `no manifest for platform ${formatPlatform(wanted)} in the index, which has ${
-        list.length ? list.slice(0, 20).join(", ") : "none"
-      }`,
+      `no manifest for platform ${formatPlatform(wanted)} in the index, which has ${listEntries(offered)}`,
     );
   }
+}
+
+/** Platforms, and of what has none the artifact type and digest. */
+function listEntries(entries: readonly Descriptor[]): string {
+  const words = entries.map(({ platform, artifactType, digest }) => {
+    if (platform) return formatPlatform(platform).slice(0, MAX_WORD);
+    return artifactType ? `${artifactType.slice(0, MAX_WORD)} (${digest})` : digest;
+  });
+  const names = [...new Set(words)];
+  const listed = names.slice(0, MAX_LISTED).join(", ");
+  const others = names.length - MAX_LISTED;
+  return others > 0 ? `${listed} and ${others} more` : listed || "none";
 }
 
 /** An attestation that BuildKit stores beside the images, not content to run. */
@@ -109,20 +124,40 @@ function isAttestation(descriptor: Descriptor): boolean {
   );
 }
 
-/**
- * The manifest of an index to take for `wanted`. One candidate is taken whatever its platform, as
- * model artifacts often have none; attestations don't count.
- *
- * @throws {NoSuchPlatformError}
- */
-export function selectPlatform(manifests: readonly Descriptor[], wanted: Platform): Descriptor {
-  const candidates = manifests.filter((descriptor) => !isAttestation(descriptor));
-  const chosen =
-    candidates.length === 1
-      ? candidates[0]
-      : candidates.find((descriptor) => matchesPlatform(descriptor.platform, wanted));
-  if (!chosen) throw new NoSuchPlatformError(wanted, candidates);
-  return chosen;
+/** What an index has for a platform. */
+export interface PlatformOffer {
+  /** The first entry that is for it. */
+  readonly match: Descriptor | undefined;
+  /** Indexes within the index that don't say for what they are: it may be in one of them. */
+  readonly indexes: readonly Descriptor[];
+  /**
+   * What suits when there is no match: the only manifest without a platform, as models are
+   * published; where the platform is a guess also the only entry, whatever it says.
+   */
+  readonly fallback: Descriptor | undefined;
+  /** All entries, attestations aside. */
+  readonly offered: readonly Descriptor[];
+}
+
+/** @param isGuess nobody asked for the platform by name: it is this machine's */
+export function offerFor(
+  manifests: readonly Descriptor[],
+  wanted: Platform,
+  isGuess: boolean,
+): PlatformOffer {
+  const offered = manifests.filter((descriptor) => !isAttestation(descriptor));
+  const general = offered.filter(({ platform }) => !platform);
+  const plain = general.filter(({ mediaType }) => !isIndex(mediaType));
+  return {
+    match: offered.find(({ platform }) => matchesPlatform(platform, wanted)),
+    indexes: general.filter(({ mediaType }) => isIndex(mediaType)),
+    fallback: onlyOf(plain) ?? (isGuess ? onlyOf(offered) : undefined),
+    offered,
+  };
+}
+
+function onlyOf<T>(items: readonly T[]): T | undefined {
+  return items.length === 1 ? items[0] : undefined;
 }
 
 /**

@@ -3,10 +3,10 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { isMissing } from "../lib/durable.ts";
 import { Failure } from "../lib/failure.ts";
-import type { Platform } from "../oci/descriptor.ts";
+import type { Descriptor, Platform } from "../oci/descriptor.ts";
 import { algorithmOf, type Digest, digestOf } from "../oci/digest.ts";
 import { type Manifest, parseManifest } from "../oci/manifest.ts";
-import { hostPlatform, NoSuchPlatformError, selectPlatform } from "../oci/partial.ts";
+import { hostPlatform, NoSuchPlatformError, offerFor } from "../oci/partial.ts";
 import { formatReference, type Reference } from "../oci/reference.ts";
 import type { RegistryClient } from "../registry/client.ts";
 import type { Cache } from "./cache.ts";
@@ -17,6 +17,8 @@ export interface Artifact {
   readonly digest: Digest;
   readonly bytes: Uint8Array;
   readonly manifest: Manifest;
+  /** For which it was chosen, when the reference means an index. */
+  readonly platform?: Platform;
 }
 
 export interface FetchOptions {
@@ -33,8 +35,9 @@ export interface FindOptions extends FetchOptions {
   readonly offline?: boolean | undefined;
 }
 
-/** Indexes within indexes. */
+/** Indexes within indexes, and manifests that are fetched to find one. */
 const MAX_DEPTH = 4;
+const MAX_FETCHED = 16;
 
 /**
  * The manifest that a reference means, from the cache or the registry. A tag is asked for at the
@@ -55,26 +58,91 @@ export async function findArtifact(options: FindOptions): Promise<Artifact> {
  * @throws {Failure} `not-found` when an index has nothing for the platform; what the client throws
  */
 export async function fetchArtifact(options: FetchOptions, cache?: Cache): Promise<Artifact> {
-  const { reference, client, signal } = options;
-  let current: Reference = reference;
-  for (let depth = 0; depth < MAX_DEPTH; depth++) {
-    const cached = cache && current.digest && (await readCached(cache, current.digest));
-    if (cached) return cached;
-    const { descriptor, bytes, manifest } = await client.getManifest(current, signal);
-    if (manifest.kind !== "index") return { digest: descriptor.digest, bytes, manifest };
-    const { registry, repository } = reference;
-    const { digest } = choose(manifest.content.manifests, options);
-    current = { registry, repository, digest };
+  const { reference } = options;
+  const found = await fetchOne(reference, options, cache);
+  if ("artifact" in found) return found.artifact;
+  const platform = options.platform ?? hostPlatform();
+  const search = new IndexSearch(platform, options, cache);
+  const artifact = await search.run(found.manifests, options.platform === undefined);
+  if (artifact) return { ...artifact, platform };
+  const error = new NoSuchPlatformError(platform, search.offered);
+  throw new Failure(
+    "not-found",
+    `${formatReference(reference)}: ${error.message}: choose with --platform, or by digest`,
+    { cause: error },
+  );
+}
+
+type Found = { readonly artifact: Artifact } | { readonly manifests: readonly Descriptor[] };
+
+async function fetchOne(
+  reference: Reference,
+  { client, signal }: FetchOptions,
+  cache: Cache | undefined,
+): Promise<Found> {
+  const cached = cache && reference.digest && (await readCached(cache, reference.digest));
+  if (cached) return { artifact: cached };
+  const { descriptor, bytes, manifest } = await client.getManifest(reference, signal);
+  return manifest.kind === "index"
+    ? { manifests: manifest.content.manifests }
+    : { artifact: { digest: descriptor.digest, bytes, manifest } };
+}
+
+/** The search for a platform's manifest in an index and the indexes within it. */
+class IndexSearch {
+  /** What there was to choose from, attestations aside. */
+  readonly offered: Descriptor[] = [];
+  private fetched = 0;
+
+  constructor(
+    private readonly platform: Platform,
+    private readonly options: FetchOptions,
+    private readonly cache: Cache | undefined,
+  ) {}
+
+  async run(
+    manifests: readonly Descriptor[],
+    isGuess: boolean,
+    depth = 1,
+  ): Promise<Artifact | undefined> {
+    const { match, indexes, fallback, offered } = offerFor(manifests, this.platform, isGuess);
+    this.offered.push(...offered.filter((descriptor) => !indexes.includes(descriptor)));
+    if (match) return this.open(match, isGuess, depth);
+    for (const index of indexes) {
+      // Where there are several, the only entry of one of them is no obvious choice.
+      const found = await this.open(index, isGuess && indexes.length === 1, depth);
+      if (found) return found;
+    }
+    return fallback && !indexes.includes(fallback)
+      ? this.open(fallback, isGuess, depth)
+      : undefined;
   }
-  throw new Failure("content", `${formatReference(reference)} has indexes within indexes`);
+
+  private async open(
+    { digest }: Descriptor,
+    isGuess: boolean,
+    depth: number,
+  ): Promise<Artifact | undefined> {
+    const { registry, repository } = this.options.reference;
+    if (depth >= MAX_DEPTH || ++this.fetched > MAX_FETCHED) {
+      const what = formatReference(this.options.reference);
+      throw new Failure("content", `${what} has too many indexes within indexes`);
+    }
+    const found = await fetchOne({ registry, repository, digest }, this.options, this.cache);
+    return "artifact" in found ? found.artifact : this.run(found.manifests, isGuess, depth + 1);
+  }
 }
 
 /** What the cache has for a reference, without asking anybody; undefined when it has nothing. */
-async function findInCache({ reference, cache }: FindOptions): Promise<Artifact | undefined> {
+async function findInCache({
+  reference,
+  cache,
+  platform = hostPlatform(),
+}: FindOptions): Promise<Artifact | undefined> {
   const direct = reference.digest && (await readCached(cache, reference.digest));
   if (direct) return direct;
   // A digest may be that of an index, whose choice the reference's link remembers.
-  const digest = await cache.find(reference);
+  const digest = await cache.find(reference, platform);
   return digest && readCached(cache, digest);
 }
 
@@ -100,18 +168,4 @@ async function readCached(cache: Cache, digest: Digest): Promise<Artifact | unde
   }
   if (digestOf(bytes, algorithmOf(digest)) !== digest) return undefined;
   return { digest, bytes, manifest: parseManifest(bytes, record.mediaType) };
-}
-
-function choose(
-  manifests: Parameters<typeof selectPlatform>[0],
-  { reference, platform }: FetchOptions,
-): ReturnType<typeof selectPlatform> {
-  try {
-    return selectPlatform(manifests, platform ?? hostPlatform());
-  } catch (error) {
-    if (!(error instanceof NoSuchPlatformError)) throw error;
-    throw new Failure("not-found", `${formatReference(reference)}: ${error.message}`, {
-      cause: error,
-    });
-  }
 }

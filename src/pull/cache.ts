@@ -6,20 +6,39 @@
  * partial/                      unfinished work and its leases
  * views/sha256-<hex>/           what one manifest shows, see view.ts
  * references/<normalized>       which reference owns that name
- * <normalized>                  a symlink to the view of a reference
+ * platforms/<normalized>/<os>+<architecture>
+ *                               of a reference that means an index: what was chosen for a platform
+ * <normalized>                  a symlink to the view of a reference: the one that was pulled last
  * ```
  */
 import { createHash, randomBytes } from "node:crypto";
 import { readlink, rename, rm, symlink } from "node:fs/promises";
 import { homedir } from "node:os";
-import { join } from "node:path";
-import { errorCode, isMissing, makeDirectory, syncDirectory } from "../lib/durable.ts";
+import { dirname, join } from "node:path";
+import { errorCode, isMissing, listIfThere, makeDirectory, syncDirectory } from "../lib/durable.ts";
+import { mapConcurrently } from "../lib/pool.ts";
+import { formatPlatform, type Platform } from "../oci/descriptor.ts";
 import { algorithmOf, type Digest, encodedOf, isDigest } from "../oci/digest.ts";
 import { formatReference, type Reference } from "../oci/reference.ts";
 import { BlobDirectory } from "./blobs.ts";
+import { removeDirectory } from "./removal.ts";
 
 /** Characters of a normalised reference; longer ones are cut and told apart by their hash. */
 const MAX_NAME = 200;
+/** Names that are looked at at a time. */
+const LOOKS = 16;
+
+/** A reference in the cache. */
+export interface CacheName {
+  /** Its symlink. */
+  readonly name: string;
+  /** Canonical; whoever wrote the cache chose it. */
+  readonly reference: string;
+  /** Of the manifest whose view it shows; absent when it shows none. */
+  readonly digest?: Digest;
+  /** For which this manifest was chosen, when the reference means an index. */
+  readonly platform?: string;
+}
 
 export class Cache {
   readonly blobs: BlobDirectory;
@@ -30,39 +49,83 @@ export class Cache {
   }
 
   viewPath(digest: Digest): string {
-    return join(this.root, "views", `${algorithmOf(digest)}-${encodedOf(digest)}`);
+    return join(this.root, "views", viewName(digest));
   }
 
-  /** The manifest whose view a reference shows, undefined when it was never pulled. */
-  async find(reference: Reference): Promise<Digest | undefined> {
+  /**
+   * The manifest whose view a reference shows, undefined when it was never pulled.
+   *
+   * @param platform the one to take where the reference means an index
+   */
+  async find(reference: Reference, platform: Platform): Promise<Digest | undefined> {
     const text = formatReference(reference);
     for (const name of candidateNames(text)) {
-      if ((await this.ownerOf(name)) === text) return this.target(name);
+      if ((await this.ownerOf(name)) !== text) continue;
+      return (await listIfThere(this.choicesOf(name))).length > 0
+        ? this.target(join(this.choicesOf(name), choiceName(platform)))
+        : this.target(join(this.root, name));
     }
     return undefined;
   }
 
-  /** Makes a reference show the view of a manifest, in one step. */
-  async point(reference: Reference, digest: Digest): Promise<void> {
+  /**
+   * Makes a reference show the view of a manifest, in one step.
+   *
+   * @param platform for which it was chosen, where the reference means an index
+   */
+  async point(reference: Reference, digest: Digest, platform?: Platform): Promise<void> {
     const name = await this.claimName(formatReference(reference));
-    if ((await this.target(name)) === digest) return;
-    const temporary = this.temporaryPath();
+    const choices = this.choicesOf(name);
+    if (platform) await this.swap(join(choices, choiceName(platform)), digest, "../..");
+    await this.swap(join(this.root, name), digest, ".");
+    if (!platform) await removeDirectory(this.root, "platforms", name);
+  }
+
+  /** Every reference with its view, and the platforms for which an index had which. */
+  async names(): Promise<CacheName[]> {
+    const names = await listIfThere(join(this.root, "references"));
+    const found = await mapConcurrently(names, LOOKS, async (name): Promise<CacheName[]> => {
+      const reference = await this.ownerOf(name);
+      if (reference === undefined || !candidateNames(reference).includes(name)) return [];
+      const shown = await this.target(join(this.root, name));
+      const entry = { name, reference };
+      const directory = this.choicesOf(name);
+      const choices: CacheName[] = [];
+      for (const choice of await listIfThere(directory)) {
+        const digest = await this.target(join(directory, choice));
+        if (digest) choices.push({ ...entry, platform: choice.replaceAll("+", "/"), digest });
+      }
+      if (choices.some(({ digest }) => digest === shown)) return choices;
+      return [{ ...entry, ...(shown && { digest: shown }) }, ...choices];
+    });
+    return found.flat();
+  }
+
+  /** Where a name's choices for platforms are. */
+  choicesOf(name: string): string {
+    return join(this.root, "platforms", name);
+  }
+
+  /** Lets a symlink lead to a view; a reader sees the old one or the new one. */
+  private async swap(link: string, digest: Digest, toRoot: string): Promise<void> {
+    if ((await this.target(link)) === digest) return;
+    const temporary = join(this.blobs.partial, `reference.${randomBytes(8).toString("hex")}`);
     await makeDirectory(this.blobs.partial);
-    await symlink(`views/${algorithmOf(digest)}-${encodedOf(digest)}`, temporary);
+    await makeDirectory(dirname(link));
+    await symlink(join(toRoot, "views", viewName(digest)), temporary);
     try {
-      await rename(temporary, join(this.root, name));
+      await rename(temporary, link);
     } catch (error) {
       await rm(temporary, { force: true });
       throw error;
     }
-    await syncDirectory(this.root);
+    await syncDirectory(dirname(link));
   }
 
-  private async target(name: string): Promise<Digest | undefined> {
+  private async target(link: string): Promise<Digest | undefined> {
     try {
-      const match = /^views\/([a-z0-9]+)-([a-f0-9]+)$/.exec(await readlink(join(this.root, name)));
-      const digest = `${match?.[1]}:${match?.[2]}`;
-      return isDigest(digest) ? digest : undefined;
+      const match = /^(?:\.\.\/\.\.\/)?views\/([^/]+)$/.exec(await readlink(link));
+      return match?.[1] === undefined ? undefined : digestOfView(match[1]);
     } catch (error) {
       if (isMissing(error) || errorCode(error) === "EINVAL") return undefined;
       throw error;
@@ -95,14 +158,26 @@ export class Cache {
     try {
       return await readlink(join(this.root, "references", name));
     } catch (error) {
-      if (isMissing(error)) return undefined;
+      if (isMissing(error) || errorCode(error) === "EINVAL") return undefined;
       throw error;
     }
   }
+}
 
-  private temporaryPath(): string {
-    return join(this.blobs.partial, `reference.${randomBytes(8).toString("hex")}`);
-  }
+/** `sha256-<hex>`: the directory of a view. */
+function viewName(digest: Digest): string {
+  return `${algorithmOf(digest)}-${encodedOf(digest)}`;
+}
+
+/** The manifest whose view has this directory; undefined when it is none of a view. */
+export function digestOfView(name: string): Digest | undefined {
+  const digest = name.replace("-", ":");
+  return isDigest(digest) ? digest : undefined;
+}
+
+/** `linux+arm64`, `linux+arm+v7`: no part of a platform has a plus. */
+function choiceName(platform: Platform): string {
+  return formatPlatform(platform).replaceAll("/", "+");
 }
 
 /** The names that a reference may have: the plain one, and one for when another reference owns that. */

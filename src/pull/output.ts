@@ -2,9 +2,9 @@
  * `--output DIR`: a model straight onto the file system of DIR. Everything lies in the hidden
  * `DIR/.ocireg/` until all of it is verified and unpacked; then the files get their names.
  */
-import { chmod, lstat, mkdir, realpath, rename, rm, stat } from "node:fs/promises";
+import { chmod, mkdir, realpath, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { isMissing, makeDirectory, syncDirectory } from "../lib/durable.ts";
+import { makeDirectory, syncDirectory } from "../lib/durable.ts";
 import { Failure } from "../lib/failure.ts";
 import { RESERVED_DIRECTORY } from "../model/path.ts";
 import type { Plan } from "../model/plan.ts";
@@ -24,6 +24,7 @@ import {
   sizeOf,
   writeRecord,
 } from "./record.ts";
+import { lookAt } from "./removal.ts";
 
 /** What is about to be placed: after a crash it tells which files in DIR are ours. */
 const PENDING_NAME = "pending.json";
@@ -132,7 +133,7 @@ export class OutputDirectory {
 
   /** Checks that a path can be placed: its parents are real directories, and it is free or ours. */
   private async requireRoom(path: string, ours: ReadonlySet<string>): Promise<void> {
-    const there = await statIfThere(join(this.path, path));
+    const there = await lookAt(join(this.path, path));
     const isFree = !there || (ours.has(path) && !there.isDirectory());
     const inTheWay = (await this.obstacle(path)) ?? (isFree ? undefined : path);
     if (inTheWay === undefined) return;
@@ -146,7 +147,7 @@ export class OutputDirectory {
   private async obstacle(path: string): Promise<string | undefined> {
     for (let slash = path.indexOf("/"); slash >= 0; slash = path.indexOf("/", slash + 1)) {
       const parent = path.slice(0, slash);
-      const there = await statIfThere(join(this.path, parent));
+      const there = await lookAt(join(this.path, parent));
       if (there && !there.isDirectory()) return parent;
     }
     return undefined;
@@ -177,15 +178,6 @@ export class OutputDirectory {
       if (origin === "blob" && (await stat(target)).nlink === 1) await chmod(target, 0o644);
     }
     for (const directory of directories) await syncDirectory(directory);
-  }
-}
-
-async function statIfThere(path: string) {
-  try {
-    return await lstat(path);
-  } catch (error) {
-    if (isMissing(error)) return undefined;
-    throw error;
   }
 }
 

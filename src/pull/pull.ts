@@ -89,7 +89,7 @@ async function pullIntoCache(artifact: Artifact, options: PullOptions): Promise<
     }
     format = plan.format;
   }
-  await cache.point(reference, digest);
+  if (!options.offline) await cache.point(reference, digest, artifact.platform);
   const path = modelPath(cache, digest);
   return { reference: formatReference(reference), digest, path, format };
 }

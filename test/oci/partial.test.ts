@@ -22,9 +22,9 @@ import {
   layersOf,
   manifestsOf,
   NoSuchPlatformError,
+  offerFor,
   referrerOf,
   referrersTag,
-  selectPlatform,
   subjectOf,
 } from "../../src/oci/partial.ts";
 import { isTag } from "../../src/oci/reference.ts";
@@ -165,7 +165,7 @@ describe("referrersTag (distribution-spec, Referrers Tag Schema)", () => {
   });
 });
 
-describe("selectPlatform", () => {
+describe("what an index has for a platform", () => {
   const on = (os: string, architecture: string, more: Partial<Platform> = {}): Descriptor => ({
     ...descriptor(`${os}/${architecture}/${JSON.stringify(more)}`, OCI_IMAGE_MANIFEST),
     platform: { os, architecture, ...more },
@@ -175,45 +175,77 @@ describe("selectPlatform", () => {
   const armv6 = on("linux", "arm", { variant: "v6" });
   const armv7 = on("linux", "arm", { variant: "v7" });
   const attestation = on("unknown", "unknown");
+  const bare = descriptor("bare", OCI_IMAGE_MANIFEST);
+  const nested = descriptor("nested", OCI_IMAGE_INDEX);
   const wanted: Platform = { os: "linux", architecture: "arm64" };
+  const arm: Platform = { os: "linux", architecture: "arm" };
 
-  test("takes the manifest for the platform that is wanted", () => {
-    expect(selectPlatform([amd64, arm64, armv7], wanted)).toBe(arm64);
-    expect(
-      selectPlatform([armv6, armv7], { os: "linux", architecture: "arm", variant: "v7" }),
-    ).toBe(armv7);
+  test("is the manifest for the platform that is wanted", () => {
+    expect(offerFor([bare, amd64, arm64, armv7], wanted, true).match).toBe(arm64);
+    expect(offerFor([armv6, armv7], { ...arm, variant: "v7" }, false).match).toBe(armv7);
   });
 
-  test("takes the first of several that match", () => {
-    expect(selectPlatform([amd64, armv6, armv7], { os: "linux", architecture: "arm" })).toBe(armv6);
+  test("is the first of several that match", () => {
+    expect(offerFor([amd64, armv6, armv7], arm, false).match).toBe(armv6);
   });
 
-  test("takes the only one whatever its platform", () => {
-    expect(selectPlatform([amd64], wanted)).toBe(amd64);
-    const bare = descriptor("bare", OCI_IMAGE_MANIFEST);
-    expect(selectPlatform([bare], wanted)).toBe(bare);
+  test("is else the only one without a platform", () => {
+    expect(offerFor([amd64, bare], wanted, false)).toMatchObject({ fallback: bare });
+    expect(offerFor([bare, { ...bare }], wanted, false).fallback).toBeUndefined();
   });
 
-  test("doesn't count attestations", () => {
-    expect(selectPlatform([attestation, amd64, attestation], wanted)).toBe(amd64);
-    const marked = {
-      ...arm64,
-      annotations: { "vnd.docker.reference.type": "attestation-manifest" },
-    };
-    expect(selectPlatform([marked, amd64], wanted)).toBe(amd64);
-    expect(() => selectPlatform([attestation], wanted)).toThrow(NoSuchPlatformError);
+  test("is the only one that there is, unless another platform was asked for", () => {
+    expect(offerFor([amd64], wanted, true).fallback).toBe(amd64);
+    expect(offerFor([amd64], wanted, false).fallback).toBeUndefined();
+    expect(offerFor([amd64, armv7], wanted, true).fallback).toBeUndefined();
   });
 
-  test("names what is wanted and what there is when nothing matches", () => {
-    expect(() => selectPlatform([amd64, armv7, attestation], wanted)).toThrow(
-      "no manifest for platform linux/arm64 in the index, which has linux/amd64, linux/arm/v7",
+  test("may be in an index within the index that doesn't say for what it is", () => {
+    const placed = { ...nested, platform: wanted };
+    expect(offerFor([nested, amd64, bare], wanted, true)).toMatchObject({
+      match: undefined,
+      indexes: [nested],
+      fallback: bare,
+    });
+    expect(offerFor([placed], wanted, true)).toMatchObject({ match: placed, indexes: [] });
+  });
+
+  test("never is an attestation", () => {
+    expect(offerFor([attestation, amd64, attestation], wanted, true).fallback).toBe(amd64);
+    const annotations = { "vnd.docker.reference.type": "attestation-manifest" };
+    const marked = { ...arm64, annotations };
+    expect(offerFor([marked, attestation], wanted, true)).toEqual({
+      match: undefined,
+      indexes: [],
+      fallback: undefined,
+      offered: [],
+    });
+  });
+});
+
+describe("an index without the platform", () => {
+  const wanted: Platform = { os: "linux", architecture: "arm64" };
+  const entry = (n: number, more: Partial<Descriptor> = {}): Descriptor => ({
+    ...descriptor(`entry ${n}`, OCI_IMAGE_MANIFEST),
+    ...more,
+  });
+  const messageOf = (...offered: Descriptor[]) => new NoSuchPlatformError(wanted, offered).message;
+
+  test("is told with all that it has: platforms, artifact types, digests", () => {
+    const amd64 = entry(1, { platform: { os: "linux", architecture: "amd64" } });
+    const gguf = entry(2, { artifactType: "application/x-gguf" });
+    expect(messageOf(amd64, gguf, entry(3), amd64)).toBe(
+      `no manifest for platform linux/arm64 in the index, which has linux/amd64, application/x-gguf (${gguf.digest}), ${entry(3).digest}`,
     );
-    expect(() => selectPlatform([], wanted)).toThrow("the index, which has none");
+    expect(messageOf()).toEndWith("which has none");
   });
 
-  test("names what has no platform by its digest", () => {
-    const bare = descriptor("bare", OCI_IMAGE_MANIFEST);
-    expect(() => selectPlatform([bare, amd64], wanted)).toThrow(`${bare.digest}, linux/amd64`);
+  test("is told in bounded length", () => {
+    const many = Array.from({ length: 5000 }, (_, n) =>
+      entry(n, { platform: { os: `os${n}${"x".repeat(10_000)}`, architecture: "a" } }),
+    );
+    expect(messageOf(...many).length).toBeLessThan(2000);
+    expect(messageOf(...many)).toEndWith(" and 4980 more");
   });
 });
 

@@ -19,6 +19,7 @@ import {
 } from "../../src/model/docker.ts";
 import { type Digest, digestOf, encodedOf } from "../../src/oci/digest.ts";
 import { OCI_IMAGE_INDEX, OCI_IMAGE_MANIFEST } from "../../src/oci/media-types.ts";
+import { hostPlatform } from "../../src/oci/partial.ts";
 import type { Reference } from "../../src/oci/reference.ts";
 import type { Cache } from "../../src/pull/cache.ts";
 import type { TransferEvent } from "../../src/pull/events.ts";
@@ -144,7 +145,7 @@ describe("a pulled model", () => {
     expect(latest.digest).toBe(second);
     expect(readFileSync(join(old.path, "LICENSE"), "utf8")).toBe("one");
     expect(readFileSync(join(latest.path, "LICENSE"), "utf8")).toBe("two");
-    expect(await cache.find(moving)).toBe(second);
+    expect(await cache.find(moving, hostPlatform())).toBe(second);
   });
 
   test("comes from the manifest of an index that suits the platform, past attestations", async () => {
