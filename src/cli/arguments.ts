@@ -92,6 +92,23 @@ export const manifestFile: Argument<string> = {
   parse: notEmpty("FILE"),
 };
 
+/** A model in the cache. */
+export const cached: Argument<string> = {
+  name: "REF|DIGEST",
+  description: "A reference, or the digest of a view or its beginning, as 'cache ls' shows them",
+  repeats: true,
+  parse(text) {
+    if (!/^(?:sha256|sha512):[a-f0-9]{8,128}$/.test(text)) parseReference(text);
+    return text;
+  },
+  async propose({ env }) {
+    const { Cache, defaultCacheRoot } = await import("../pull/cache.ts");
+    const names = await new Cache(defaultCacheRoot(env)).names();
+    const references = new Set(names.map(({ reference }) => reference));
+    return [...references].filter((reference) => /^[!-~]+$/.test(reference));
+  },
+};
+
 export const shell: Argument<Shell> = {
   name: "SHELL",
   description: SHELLS.join(", "),

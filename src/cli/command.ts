@@ -10,7 +10,11 @@ export interface Argument<T> {
   /** @throws when the text isn't acceptable */
   readonly parse: (text: string) => T;
   readonly optional?: boolean;
+  /** It may be given several times, and is then the only argument of its command. */
+  readonly repeats?: boolean;
   readonly choices?: readonly string[];
+  /** What a shell may propose, where that has to be looked up. */
+  readonly propose?: (context: Context) => Promise<readonly string[]>;
 }
 
 /** Flags that stand together in help. */
@@ -68,7 +72,7 @@ export function command<Name extends SettingName, const Arguments extends readon
           flagName(name as Name),
         ]),
       ),
-      positional: { kind: "tuple", parameters: spec.arguments.map(positional) },
+      positional: positionals(spec.arguments as readonly Argument<unknown>[]),
     } as never,
     loader: async () => {
       const { default: run } = await spec.load();
@@ -105,12 +109,29 @@ function flag(name: SettingName): object {
   };
 }
 
-function positional<T>({ name, description, parse, optional, choices }: Argument<T>): object {
+function positionals(args: readonly Argument<unknown>[]): object {
+  const [first] = args;
+  return first?.repeats
+    ? {
+        kind: "array",
+        parameter: positional({ ...first, optional: false }),
+        minimum: first.optional ? 0 : 1,
+      }
+    : { kind: "tuple", parameters: args.map(positional) };
+}
+
+function positional<T>(argument: Argument<T>): object {
+  const { name, description, parse, optional, choices, propose } = argument;
   return {
     placeholder: name,
     brief: description,
     parse,
     ...(optional && { optional }),
     ...(choices && { proposeCompletions: () => choices }),
+    ...(propose && {
+      proposeCompletions(this: Context) {
+        return propose(this);
+      },
+    }),
   };
 }

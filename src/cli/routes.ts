@@ -276,7 +276,47 @@ const referrers = group("List what refers to a manifest", {
   }),
 });
 
-const cache = group("Look into the local cache", {
+const cache = group("Look into the local cache, and make room", {
+  ls: command({
+    brief: "List the models in the cache: size, digest, last use, state, reference",
+    description:
+      "The most recently used first. What several models share counts once in the total. A model is complete, partial (after --include or --exclude) or damaged.",
+    arguments: [],
+    flags: [flags("Flags", "json", "cacheDir"), messages],
+    examples: ["ocireg cache ls", "ocireg cache ls --json | jq '.views[].digest'"],
+    load: () => import("./commands/cache-ls.ts"),
+  }),
+  rm: command({
+    brief: "Remove models from the cache",
+    description:
+      "Forgets the references, and removes the views that nothing names any more with the blobs that no other view uses. What a running pull needs stays; a process keeps the files that it has open.",
+    arguments: [argument.cached],
+    flags: [flags("Flags", "dryRun", "json", "cacheDir"), messages],
+    examples: ["ocireg cache rm user/model:tag", "ocireg cache rm sha256:751bd21add63 --dry-run"],
+    load: () => import("./commands/cache-rm.ts"),
+  }),
+  prune: command({
+    brief: "Remove from the cache what isn't used any more",
+    description:
+      "Without flags: views that no reference names, blobs that no view uses and abandoned downloads, when they are older than an hour. --older-than takes the place of that hour, and is for models with a reference too.",
+    arguments: [],
+    flags: [flags("Flags", "olderThan", "keepSize", "dryRun", "json", "cacheDir"), messages],
+    examples: [
+      "ocireg cache prune",
+      "ocireg cache prune --older-than 30d --keep-size 200GB",
+      "ocireg cache prune --older-than 7d --dry-run",
+    ],
+    load: () => import("./commands/cache-prune.ts"),
+  }),
+  verify: command({
+    brief: "Read the cache again and remove what is damaged",
+    description:
+      "Hashes every blob and every file of every view, or those of the models that are named. What is damaged is removed, so that the next pull fetches it again; the exit code is then 6.",
+    arguments: [{ ...argument.cached, optional: true }],
+    flags: [flags("Flags", "json", "cacheDir"), transfer],
+    examples: ["ocireg cache verify", "ocireg cache verify user/model:tag --json"],
+    load: () => import("./commands/cache-verify.ts"),
+  }),
   path: command({
     brief: "Print the directory of the cache",
     arguments: [],

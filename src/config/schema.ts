@@ -240,6 +240,23 @@ export const Settings = Type.Object({
   }),
   offline: Flag("Use only what is in the cache"),
   verify: Flag("Read what is in the cache again and check its digests"),
+  olderThan: Type.Optional(
+    Type.Integer({
+      description: "Remove also what wasn't pulled for this long",
+      minimum: 0,
+      notation: duration,
+      inFile: false,
+    }),
+  ),
+  keepSize: Type.Optional(
+    Type.Integer({
+      description: "Remove the least recently used models until the cache has no more than this",
+      minimum: 0,
+      notation: byteSize,
+      inFile: false,
+    }),
+  ),
+  dryRun: Flag("Only tell what would be removed", { inFile: false }),
   noPull: Flag("Don't look further than the manifest", { inFile: false }),
   format: Type.Union([Type.Literal("docker")], {
     description: "Layout of the artifact that is pushed",

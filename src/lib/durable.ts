@@ -92,3 +92,8 @@ export async function listIfThere(path: string): Promise<string[]> {
     throw error;
   }
 }
+
+/** For a promise's `catch`: what was to be removed or read isn't there. */
+export function ignoreMissing(error: unknown): void {
+  if (!isMissing(error)) throw error;
+}

@@ -1,11 +1,10 @@
 /** Finding the manifest that a reference means, in the cache or in the registry. */
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { isMissing } from "../lib/durable.ts";
 import { Failure } from "../lib/failure.ts";
+import { readSmallFile } from "../lib/small-file.ts";
 import type { Descriptor, Platform } from "../oci/descriptor.ts";
 import { algorithmOf, type Digest, digestOf } from "../oci/digest.ts";
-import { type Manifest, parseManifest } from "../oci/manifest.ts";
+import { MAX_MANIFEST_SIZE, type Manifest, parseManifest } from "../oci/manifest.ts";
 import { hostPlatform, NoSuchPlatformError, offerFor } from "../oci/partial.ts";
 import { formatReference, type Reference } from "../oci/reference.ts";
 import type { RegistryClient } from "../registry/client.ts";
@@ -155,17 +154,12 @@ async function findCached(options: FindOptions): Promise<Artifact> {
   );
 }
 
-async function readCached(cache: Cache, digest: Digest): Promise<Artifact | undefined> {
+/** The manifest of a view; undefined when there is none, or it isn't what it was. */
+export async function readCached(cache: Cache, digest: Digest): Promise<Artifact | undefined> {
   const view = cache.viewPath(digest);
   const record = await readRecord(join(view, RECORD_NAME));
   if (!record) return undefined;
-  let bytes: Uint8Array;
-  try {
-    bytes = await readFile(join(view, "manifest.json"));
-  } catch (error) {
-    if (isMissing(error)) return undefined;
-    throw error;
-  }
-  if (digestOf(bytes, algorithmOf(digest)) !== digest) return undefined;
+  const bytes = await readSmallFile(join(view, "manifest.json"), MAX_MANIFEST_SIZE);
+  if (!bytes || digestOf(bytes, algorithmOf(digest)) !== digest) return undefined;
   return { digest, bytes, manifest: parseManifest(bytes, record.mediaType) };
 }

@@ -1,5 +1,5 @@
 /** A directory of verified blobs, `blobs/<algorithm>/<hex>`, and of unfinished ones, `partial/`. */
-import { type FileHandle, open, rename, stat, unlink } from "node:fs/promises";
+import { type FileHandle, open, rename, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { isMissing, makeDirectory, syncDirectory, writeFully } from "../lib/durable.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
@@ -66,18 +66,6 @@ export class BlobDirectory {
     await linkFile(file, working, "copy");
     await this.adopt(digest, working);
   }
-
-  /**
-   * Hashes the blob, when it is here, and removes it when it isn't what its name says.
-   *
-   * @returns false when it was removed
-   */
-  async verify(blob: BlobId, signal?: AbortSignal): Promise<boolean> {
-    const path = this.path(blob.digest);
-    if (!(await this.has(blob)) || (await matches(path, blob.digest, signal))) return true;
-    await unlink(path);
-    return false;
-  }
 }
 
 async function writeAll(
@@ -108,6 +96,7 @@ export async function digestFile(
   path: string,
   algorithm = "sha256",
   signal?: AbortSignal,
+  onBytes: (count: number) => void = () => {},
 ): Promise<Digest> {
   const hasher = createHasher(algorithm);
   const handle = await open(path, "r");
@@ -118,6 +107,7 @@ export async function digestFile(
       const { bytesRead } = await handle.read(buffer, 0, buffer.byteLength);
       if (bytesRead === 0) return finishDigest(algorithm, hasher);
       hasher.update(buffer.subarray(0, bytesRead));
+      onBytes(bytesRead);
     }
   } finally {
     await handle.close();

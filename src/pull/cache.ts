@@ -12,7 +12,7 @@
  * ```
  */
 import { createHash, randomBytes } from "node:crypto";
-import { readlink, rename, rm, symlink } from "node:fs/promises";
+import { readlink, rename, rm, rmdir, symlink } from "node:fs/promises";
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 import { errorCode, isMissing, listIfThere, makeDirectory, syncDirectory } from "../lib/durable.ts";
@@ -21,7 +21,7 @@ import { formatPlatform, type Platform } from "../oci/descriptor.ts";
 import { algorithmOf, type Digest, encodedOf, isDigest } from "../oci/digest.ts";
 import { formatReference, type Reference } from "../oci/reference.ts";
 import { BlobDirectory } from "./blobs.ts";
-import { removeDirectory } from "./removal.ts";
+import { ownDirectory, removeDirectory, removeFile } from "./removal.ts";
 
 /** Characters of a normalised reference; longer ones are cut and told apart by their hash. */
 const MAX_NAME = 200;
@@ -95,14 +95,31 @@ export class Cache {
         const digest = await this.target(join(directory, choice));
         if (digest) choices.push({ ...entry, platform: choice.replaceAll("+", "/"), digest });
       }
-      if (choices.some(({ digest }) => digest === shown)) return choices;
+      const isTold = choices.some(({ digest }) => shown === undefined || digest === shown);
+      if (isTold) return choices;
       return [{ ...entry, ...(shown && { digest: shown }) }, ...choices];
     });
     return found.flat();
   }
 
+  /**
+   * Takes the name of a view away, if it still is that.
+   *
+   * @returns whether the reference has no view left, for no platform
+   */
+  async forget({ name, digest, platform }: CacheName): Promise<boolean> {
+    const link = join(this.root, name);
+    const choices = await ownDirectory(this.root, "platforms", name);
+    if (choices !== undefined && platform !== undefined) {
+      await removeFile(join(choices, platform.replaceAll("/", "+")));
+    }
+    if (digest !== undefined && (await this.target(link)) === digest) await removeFile(link);
+    if (choices !== undefined && (await listIfThere(choices)).length === 0) await rmdir(choices);
+    return (await listIfThere(this.choicesOf(name))).length === 0 && !(await this.target(link));
+  }
+
   /** Where a name's choices for platforms are. */
-  choicesOf(name: string): string {
+  private choicesOf(name: string): string {
     return join(this.root, "platforms", name);
   }
 

@@ -18,13 +18,21 @@ const reasons: Readonly<Record<string, string>> = {
   EEXIST: "something else is there",
 };
 
-/** A disk failure for a system error that is one; anything else as it is. */
-export function diskFailure(error: unknown): unknown {
+/** What another directory would mend. */
+const refusals = new Set(["EACCES", "EPERM", "EROFS", "ENOTDIR"]);
+
+/**
+ * A disk failure for a system error that is one; anything else as it is.
+ *
+ * @param otherwise what to do where nothing may be written: it completes "…: "
+ */
+export function diskFailure(error: unknown, otherwise?: string): unknown {
   const reason = reasons[errorCode(error) ?? ""];
   if (reason === undefined || !(error instanceof Error)) return error;
   const { path } = error as NodeJS.ErrnoException;
   const where = path === undefined ? "" : ` at ${JSON.stringify(path)}`;
-  return new Failure("disk", `can't write locally: ${reason}${where}`, { cause: error });
+  const advice = otherwise && refusals.has(errorCode(error) ?? "") ? `: ${otherwise}` : "";
+  return new Failure("disk", `can't write locally: ${reason}${where}${advice}`, { cause: error });
 }
 
 /**

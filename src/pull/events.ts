@@ -105,7 +105,7 @@ export class ProgressMeter implements Disposable {
   constructor(
     private total: number,
     private readonly listener: EventListener = () => {},
-    nature: "exactly" | "at most" | "check" = "exactly",
+    private readonly nature: "exactly" | "at most" | "check" = "exactly",
   ) {
     this.listener({
       type: "start",
@@ -142,8 +142,10 @@ export class ProgressMeter implements Disposable {
     this.total += bytes;
   }
 
+  /** A check says at its end what was wrong, not of each that it was right. */
   verified(subject: Subject): void {
     this.inFlight.delete(keyOf(subject));
+    if (this.nature === "check") return;
     this.listener({ type: "verified", ...subject, ...this.amount() });
   }
 

@@ -21,7 +21,13 @@ import {
 import { join } from "node:path";
 import { delay } from "../lib/abort.ts";
 import { errorCode, isMissing, makeDirectory, writeFully } from "../lib/durable.ts";
-import { isGone, isOfEarlierBoot, type ProcessIdentity, thisProcess } from "./machine.ts";
+import {
+  isGone,
+  isIdentity,
+  isOfEarlierBoot,
+  type ProcessIdentity,
+  thisProcess,
+} from "./machine.ts";
 
 /** Milliseconds between two signs of life. */
 const HEARTBEAT = 2_000;
@@ -252,13 +258,7 @@ async function readHolder(path: string): Promise<Holder | undefined> {
 function isHolder(value: unknown): value is Holder {
   if (typeof value !== "object" || value === null) return false;
   const { token, process } = value as Partial<Holder>;
-  return (
-    typeof token === "string" &&
-    /^[0-9a-f]{16}$/.test(token) &&
-    typeof process === "object" &&
-    process !== null &&
-    typeof process.pid === "number"
-  );
+  return typeof token === "string" && /^[0-9a-f]{16}$/.test(token) && isIdentity(process);
 }
 
 /**

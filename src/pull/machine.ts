@@ -14,6 +14,14 @@ export interface ProcessIdentity {
   readonly started: string;
 }
 
+/** Whether a value that was read from a file names a process. */
+export function isIdentity(value: unknown): value is ProcessIdentity {
+  if (typeof value !== "object" || value === null) return false;
+  const { machine, boot, pidNamespace, pid, started } = value as Partial<ProcessIdentity>;
+  const texts = [machine, boot, pidNamespace, started];
+  return typeof pid === "number" && texts.every((text) => typeof text === "string");
+}
+
 let own: Promise<ProcessIdentity> | undefined;
 
 export function thisProcess(): Promise<ProcessIdentity> {

@@ -4,7 +4,7 @@
  */
 import { chmod, mkdir, realpath, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { makeDirectory, syncDirectory } from "../lib/durable.ts";
+import { ignoreMissing, makeDirectory, syncDirectory } from "../lib/durable.ts";
 import { Failure } from "../lib/failure.ts";
 import { RESERVED_DIRECTORY } from "../model/path.ts";
 import type { Plan } from "../model/plan.ts";
@@ -114,7 +114,8 @@ export class OutputDirectory {
       if (path && (await sizeOf(path)) === size && (await matches(path, digest, signal))) {
         await this.blobs.take(digest, path, working);
       } else if (await cache.blobs.has(descriptor)) {
-        await this.blobs.take(digest, cache.blobs.path(digest), working);
+        // What somebody removes from the cache meanwhile is fetched.
+        await this.blobs.take(digest, cache.blobs.path(digest), working).catch(ignoreMissing);
       }
     }
   }

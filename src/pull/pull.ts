@@ -1,11 +1,12 @@
 /** Pulling a model: from a reference to a directory that an inference engine opens. */
 import { readFile } from "node:fs/promises";
+import { ignoreMissing, isMissing } from "../lib/durable.ts";
 import { Failure } from "../lib/failure.ts";
 import { configFor, type Plan, plan as planModel } from "../model/plan.ts";
 import type { PlannedFile } from "../model/planned-file.ts";
 import type { Descriptor, Platform } from "../oci/descriptor.ts";
-import { type Digest, encodedOf } from "../oci/digest.ts";
-import { embeddedData } from "../oci/partial.ts";
+import type { Digest } from "../oci/digest.ts";
+import { blobsOf, embeddedData } from "../oci/partial.ts";
 import { formatReference, type Reference } from "../oci/reference.ts";
 import type { RegistryClient } from "../registry/client.ts";
 import { type Artifact, findArtifact } from "./artifact.ts";
@@ -13,10 +14,12 @@ import type { BlobDirectory, BlobId } from "./blobs.ts";
 import type { Cache } from "./cache.ts";
 import { diskFailure } from "./disk.ts";
 import type { EventListener } from "./events.ts";
+import { holding, isReadOnly } from "./hold.ts";
 import { OutputDirectory } from "./output.ts";
-import { covers } from "./record.ts";
+import { covers, type ModelRecord } from "./record.ts";
 import { fetchBlobs, type WantedBlob } from "./transfer.ts";
-import { ensureView, modelPath, readView, verifyView } from "./view.ts";
+import { verifyCache } from "./verify.ts";
+import { ensureView, modelPath, noteUse, readView } from "./view.ts";
 
 export interface PullOptions {
   readonly reference: Reference;
@@ -52,6 +55,9 @@ export interface PullResult {
   readonly format: string;
 }
 
+/** Attempts at a view whose blobs somebody moves away, if only to look at the holds: see hold.ts. */
+const MAX_ATTEMPTS = 5;
+
 /**
  * Pulls a model. What is there already isn't fetched again: a second pull asks for the manifest
  * alone.
@@ -66,32 +72,66 @@ export async function pull(options: PullOptions): Promise<PullResult> {
       ? await pullIntoCache(artifact, options)
       : await pullIntoDirectory(artifact, options.output, options);
   } catch (error) {
-    throw diskFailure(error);
+    throw diskFailure(error, "choose another directory, for the cache with --cache-dir");
   }
 }
 
 async function pullIntoCache(artifact: Artifact, options: PullOptions): Promise<PullResult> {
-  const { cache, reference, verify, signal } = options;
-  const { digest } = artifact;
-  const view = verify ? undefined : await readView(cache, digest);
+  const { cache, reference, verify } = options;
+  const { digest, manifest } = artifact;
+  if (!verify) await noteUse(cache, digest);
+  // A damaged blob is fetched again even where the view has a copy that is right.
+  const isDamaged = verify && (await verifyCached(artifact, [digest], options)) > 0;
+  const view = isDamaged ? undefined : await readView(cache, digest);
   let format = view?.format ?? "";
-  if (!view?.complete) {
-    const { plan, files } = await planPull(artifact, cache.blobs, options);
-    if (verify) {
-      await verifyCachedBlobs(files, options);
-      for (const path of await verifyView(cache, digest, signal)) {
-        warn(options, `the file ${JSON.stringify(path)} in the cache was damaged: removed`);
-      }
-    }
-    if (!view || !covers(view, files)) {
-      await fetchFiles(files, cache.blobs, options);
-      await ensureView(cache, artifact, plan, files, signal);
-    }
-    format = plan.format;
+  if (view?.complete) {
+    await nameView(artifact, options);
+  } else {
+    const needed = [digest, ...blobsOf(manifest).map((blob) => blob.digest)];
+    // Until it has a name: nobody removes what has one and was just used.
+    await holding(cache.blobs.partial, needed, async () => {
+      format = await makeView(artifact, view, options);
+      await nameView(artifact, options);
+    });
   }
-  if (!options.offline) await cache.point(reference, digest, artifact.platform);
   const path = modelPath(cache, digest);
   return { reference: formatReference(reference), digest, path, format };
+}
+
+/**
+ * Fetches what is missing and makes the view; again, when blobs were removed from under it.
+ *
+ * @param view what there is already
+ * @returns the format
+ */
+async function makeView(
+  artifact: Artifact,
+  view: ModelRecord | undefined,
+  options: PullOptions,
+): Promise<string> {
+  const { cache, signal } = options;
+  for (let attempt = 1; ; attempt++) {
+    try {
+      const { plan, files } = await planPull(artifact, cache.blobs, options);
+      if (!view || !covers(view, files)) {
+        await fetchFiles(files, cache.blobs, options);
+        await ensureView(cache, artifact, plan, files, signal);
+      }
+      return plan.format;
+    } catch (error) {
+      if (!isMissing(error) || attempt === MAX_ATTEMPTS) throw error;
+    }
+  }
+}
+
+/** Lets the reference show its view. Where all is cached, a cache that can't be written is enough. */
+async function nameView({ digest, platform }: Artifact, options: PullOptions): Promise<void> {
+  if (options.offline) return;
+  try {
+    await options.cache.point(options.reference, digest, platform);
+  } catch (error) {
+    if (!isReadOnly(error)) throw error;
+  }
 }
 
 async function pullIntoDirectory(
@@ -108,8 +148,8 @@ async function pullIntoDirectory(
   if (record?.digest === digest && record.complete) {
     return { reference, digest, path, format: record.format };
   }
+  if (verify) await verifyCached(artifact, [], options);
   const { plan, files } = await planPull(artifact, output.blobs, options);
-  if (verify) await verifyCachedBlobs(files, options);
   const fetch = () => fetchFiles(files, output.blobs, options);
   await output.show(artifact, plan, files, cache, fetch, { verify, signal });
   return { reference, digest, path, format: plan.format };
@@ -142,7 +182,11 @@ async function readConfig(
   const embedded = embeddedData(config);
   if (embedded) return embedded;
   const cached = options.cache.blobs;
-  if (await cached.has(config)) return readFile(cached.path(config.digest));
+  if (await cached.has(config)) {
+    // Unless somebody has just removed it.
+    const content = await readFile(cached.path(config.digest)).catch(ignoreMissing);
+    if (content) return content;
+  }
   await fetchWanted([config], blobs, { ...options, onEvent: undefined });
   return readFile(blobs.path(config.digest));
 }
@@ -201,14 +245,19 @@ async function requireBlobs(
   }
 }
 
-async function verifyCachedBlobs(
-  files: readonly PlannedFile[],
+/** @returns how many files were damaged */
+async function verifyCached(
+  { manifest }: Artifact,
+  views: readonly Digest[],
   options: PullOptions,
-): Promise<void> {
-  for (const { descriptor } of files) {
-    if (await options.cache.blobs.verify(descriptor, options.signal)) continue;
-    warn(options, `the blob ${encodedOf(descriptor.digest)} in the cache was damaged: removed`);
+): Promise<number> {
+  const { cache, onEvent, signal } = options;
+  const blobs = blobsOf(manifest).map(({ digest }) => digest);
+  const { damaged } = await verifyCache({ cache, blobs, views, onEvent, signal });
+  for (const path of damaged) {
+    warn(options, `${JSON.stringify(path)} in the cache was damaged: removed`);
   }
+  return damaged.length;
 }
 
 function warn({ onEvent }: PullOptions, message: string): void {

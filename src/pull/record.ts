@@ -1,10 +1,11 @@
 /** `oci_metadata.json`: what a view or an output directory holds. */
 import { randomBytes } from "node:crypto";
-import { readFile, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { type Static, Type } from "@sinclair/typebox";
 import { TypeCompiler } from "@sinclair/typebox/compiler";
 import { isMissing, writeFileDurably } from "../lib/durable.ts";
+import { readSmallFile } from "../lib/small-file.ts";
 import { checkedFilePath } from "../model/path.ts";
 import type { PlannedFile } from "../model/planned-file.ts";
 import { DigestText } from "../oci/descriptor.ts";
@@ -30,17 +31,15 @@ const checker = TypeCompiler.Compile(Schema);
 
 export const RECORD_NAME = "oci_metadata.json";
 
+/** Bytes: 100 000 files with long names fit. */
+const MAX_SIZE = 64 * 1024 * 1024;
+
 /** The record at `path`; undefined when there is none that can be read. */
 export async function readRecord(path: string): Promise<ModelRecord | undefined> {
-  let text: string;
+  const content = await readSmallFile(path, MAX_SIZE);
+  if (!content) return undefined;
   try {
-    text = await readFile(path, "utf8");
-  } catch (error) {
-    if (isMissing(error)) return undefined;
-    throw error;
-  }
-  try {
-    const json: unknown = JSON.parse(text);
+    const json: unknown = JSON.parse(content.toString());
     if (!checker.Check(json)) return undefined;
     for (const file of json.files) checkedFilePath(file.path, RECORD_NAME);
     return json;

@@ -4,7 +4,7 @@
  */
 import { lstat, rm, unlink } from "node:fs/promises";
 import { join } from "node:path";
-import { isMissing } from "../lib/durable.ts";
+import { ignoreMissing, isMissing } from "../lib/durable.ts";
 import { Failure } from "../lib/failure.ts";
 
 /**
@@ -41,11 +41,7 @@ export async function removeDirectory(root: string, ...parts: readonly string[])
 
 /** Removes a file or a symlink; what it leads to stays. */
 export async function removeFile(path: string): Promise<void> {
-  try {
-    await unlink(path);
-  } catch (error) {
-    if (!isMissing(error)) throw error;
-  }
+  await unlink(path).catch(ignoreMissing);
 }
 
 /** What is at a path, itself and not what it leads to; undefined when there is nothing. */

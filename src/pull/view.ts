@@ -13,7 +13,7 @@
  * A view appears whole, by a rename. Later it may grow, when a pull includes more files; a file that
  * is there stays as it is, because an engine may have it open.
  */
-import { lstat, mkdir, rename, rm, unlink } from "node:fs/promises";
+import { mkdir, rename, rm, utimes } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { makeDirectory, syncDirectory, writeFileDurably } from "../lib/durable.ts";
 import type { Plan } from "../model/plan.ts";
@@ -21,7 +21,6 @@ import type { PlannedFile } from "../model/planned-file.ts";
 import { algorithmOf, type Digest, encodedOf } from "../oci/digest.ts";
 import type { Artifact } from "./artifact.ts";
 import { type ModelFile, prepareModel, syncTree } from "./assemble.ts";
-import { matches } from "./blobs.ts";
 import type { Cache } from "./cache.ts";
 import { withLease } from "./lease.ts";
 import { linkFile } from "./link.ts";
@@ -44,6 +43,12 @@ export function modelPath(cache: Cache, digest: Digest): string {
 export async function readView(cache: Cache, digest: Digest): Promise<ModelRecord | undefined> {
   const record = await readRecord(recordPath(cache.viewPath(digest)));
   return record && (await isIntact(record, modelPath(cache, digest))) ? record : undefined;
+}
+
+/** Notes that a view is used now: the time of its record. Where that can't be, it isn't noted. */
+export async function noteUse(cache: Cache, digest: Digest): Promise<void> {
+  const now = new Date();
+  await utimes(recordPath(cache.viewPath(digest)), now, now).catch(() => {});
 }
 
 /**
@@ -146,35 +151,4 @@ function describe(
     complete: covers(held, plan.files),
     ...held,
   };
-}
-
-/**
- * Hashes every file of a view, but those that are one file with a blob, which is verified by itself.
- * Those that aren't what they were are removed, so that {@link ensureView} puts them back.
- *
- * @returns the paths that were removed
- */
-export async function verifyView(
-  cache: Cache,
-  digest: Digest,
-  signal?: AbortSignal,
-): Promise<string[]> {
-  const record = await readRecord(recordPath(cache.viewPath(digest)));
-  const removed: string[] = [];
-  for (const file of record?.files ?? []) {
-    const path = join(modelPath(cache, digest), file.path);
-    if ((await sizeOf(path)) === undefined) continue;
-    if (await isSameFile(path, cache.blobs.path(file.digest))) continue;
-    if (await matches(path, file.digest, signal)) continue;
-    await unlink(path);
-    removed.push(file.path);
-  }
-  return removed;
-}
-
-/** Whether two paths, neither of them a symlink, are one file. */
-async function isSameFile(one: string, other: string): Promise<boolean> {
-  if ((await sizeOf(other)) === undefined) return false;
-  const [a, b] = await Promise.all([lstat(one), lstat(other)]);
-  return a.ino === b.ino && a.dev === b.dev;
 }

@@ -160,15 +160,4 @@ describe("fetching blobs", () => {
     await expect(fetching).rejects.toThrow("interrupted");
     expect(treeIfThere(into.root)).toEqual({});
   });
-
-  test("finds and removes a blob that was damaged later", async () => {
-    const blob = await upload("will rot");
-    const into = newDirectory();
-    await fetchInto([blob], into);
-    expect(await into.verify(blob)).toBe(true);
-    chmodSync(into.path(blob.digest), 0o644);
-    writeFileSync(into.path(blob.digest), "has rot!");
-    expect(await into.verify(blob)).toBe(false);
-    expect(await into.has(blob)).toBe(false);
-  });
 });

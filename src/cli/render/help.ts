@@ -29,7 +29,9 @@ function renderCommand(name: string, spec: CommandSpec): string {
   const { brief, description, arguments: args, flags, examples } = spec;
   const usage = [
     name,
-    ...args.map((argument) => (argument.optional ? `[${argument.name}]` : argument.name)),
+    ...args.map(
+      ({ name, optional, repeats }) => `${optional ? `[${name}]` : name}${repeats ? "…" : ""}`,
+    ),
     ...(flags.length > 0 ? ["[FLAG]…"] : []),
   ];
   return `${[
