@@ -101,7 +101,9 @@ export async function digestFile(
   const hasher = createHasher(algorithm);
   const handle = await open(path, "r");
   try {
-    const buffer = new Uint8Array(1024 * 1024);
+    // Most files of a cache are small, and a buffer is filled with zeros first.
+    const { size } = await handle.stat();
+    const buffer = new Uint8Array(Math.min(1024 * 1024, size + 1));
     for (;;) {
       signal?.throwIfAborted();
       const { bytesRead } = await handle.read(buffer, 0, buffer.byteLength);

@@ -14,9 +14,10 @@ import type { Digest } from "../oci/digest.ts";
 import { isGone, isIdentity, thisProcess } from "./machine.ts";
 import { lookAt, removeFile } from "./removal.ts";
 
-/** Milliseconds between two signs of life, and without one until the owner counts as dead. */
+/** Milliseconds between two signs of life. */
 const HEARTBEAT = 5_000;
-const TIME_TO_LIVE = 60_000;
+/** Milliseconds without a sign of life until the owner of unfinished work counts as dead. */
+export const TIME_TO_LIVE = 60_000;
 /** Bytes: a manifest names fewer digests than this. */
 const MAX_SIZE = 8 * 1024 * 1024;
 

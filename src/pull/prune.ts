@@ -1,7 +1,7 @@
 /** Making room in the cache: what nothing names any more, and what wasn't used for long. */
 import type { Cache } from "./cache.ts";
 import { type CacheContents, type CachedView, readContents } from "./contents.ts";
-import { fileClock, heldDigests } from "./hold.ts";
+import { fileClock, heldDigests, TIME_TO_LIVE } from "./hold.ts";
 import { unusedBlobs } from "./remove.ts";
 import { foresee, type Selection, type Sweep, sweep } from "./sweep.ts";
 
@@ -44,7 +44,9 @@ function select(
     if (!isOld(view.used) || held.has(view.digest)) continue;
     if (view.names.length === 0 || olderThan !== undefined) views.add(view);
   }
-  const work = contents.work.filter(({ changed }) => isOld(changed));
+  const work = contents.work.filter(
+    ({ changed }) => isOld(changed) && now - changed > TIME_TO_LIVE,
+  );
   const orphans = unusedBlobs(contents).filter(
     (digest) => isOld(contents.blobs.get(digest)?.changed ?? 0) && !held.has(digest),
   );

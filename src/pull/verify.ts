@@ -59,8 +59,10 @@ export async function verifyCache(options: VerifyOptions): Promise<Verification>
   };
 
   const expected: Expected[] = [];
+  for (const algorithm of new Set(options.blobs.map(algorithmOf))) {
+    await ownDirectory(cache.root, "blobs", algorithm);
+  }
   for (const digest of options.blobs) {
-    await ownDirectory(cache.root, "blobs", algorithmOf(digest));
     await expectFile(cache.blobs.path(digest), digest, cache, expected, remove);
   }
   for (const digest of options.views) await expectView(digest, cache, expected, remove, damaged);

@@ -73,6 +73,7 @@ describe("pruning the cache", () => {
     const swept = await pruneCache({ cache });
     expect(swept).toMatchObject({ blobs: [digestOf("orphan")], unfinished: 2 });
     expect(swept.freed).toBeGreaterThan(20_000);
+    expect(await pruneCache({ cache, olderThan: 0 })).toMatchObject({ unfinished: 0 });
     expect(readdirSync(cache.blobs.partial).sort()).toEqual([
       `${alive}.0123456789abcdef`,
       `${alive}.lease`,
