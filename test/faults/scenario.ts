@@ -4,6 +4,7 @@ import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import type { FailureKind } from "../../src/lib/failure.ts";
 import type { Descriptor } from "../../src/oci/descriptor.ts";
+import type { ImageManifest } from "../../src/oci/manifest.ts";
 import { parseReference } from "../../src/oci/reference.ts";
 import { digestFile } from "../../src/pull/blobs.ts";
 import { Cache } from "../../src/pull/cache.ts";
@@ -27,6 +28,7 @@ export interface ServedModel {
   readonly host: string;
   /** Name and digest of each file. */
   readonly files: Readonly<Record<string, string>>;
+  readonly manifest: ImageManifest;
   /** The weights, in shard order. */
   readonly shards: readonly Descriptor[];
   /** Bytes of all blobs. */
@@ -55,6 +57,7 @@ export async function pushModel(
   const { config, layers } = manifest.content;
   return {
     host,
+    manifest: manifest.content,
     files: await digestsBelow(path),
     shards: layers.filter(({ mediaType }) => mediaType.endsWith(".safetensors")),
     size: [config, ...layers].reduce((sum, blob) => sum + blob.size, 0),
@@ -110,7 +113,10 @@ export async function pullThrough(
   const events: TransferEvent[] = [];
   const outcome = await pull({
     reference: parseReference(`${proxy.host}/${repository}`),
-    client: newClient(client),
+    client: newClient({
+      ...client,
+      ...(client.username !== undefined && { credentialRegistry: proxy.host }),
+    }),
     cache,
     onEvent: (event) => events.push(event),
   }).then(

@@ -9,6 +9,8 @@ import { startHost, type TestHost } from "./fixtures.ts";
 const SERVICE = "registry-under-test";
 const ISSUER = "issuer-under-test";
 const KEY_ID = "key-under-test";
+/** Seconds that distribution takes a token beyond its time. */
+const LEEWAY = 60;
 
 export interface TokenServer extends TestHost {
   readonly realm: string;
@@ -25,6 +27,8 @@ export interface TokenServerOptions {
   readonly identityToken?: string;
   /** Seconds; none is sent without it. */
   readonly lifetime?: number;
+  /** Seconds until the registry takes a token no more, whatever was said. @default 3600 */
+  readonly validity?: number;
 }
 
 /** Everybody may pull from `public/…`; the user may do everything. */
@@ -42,9 +46,9 @@ export function startTokenServer(options: TokenServerOptions): TokenServer {
       aud: SERVICE,
       sub: isUser ? options.username : "",
       jti: crypto.randomUUID(),
-      iat: now,
-      nbf: now - 10,
-      exp: now + 3600,
+      iat: now - 2 * LEEWAY,
+      nbf: now - 2 * LEEWAY,
+      exp: now + (options.validity ?? 3600) - LEEWAY,
       access: scopes.flatMap((scope) => grant(scope, isUser)),
     });
     const signature = sign("sha256", Buffer.from(`${head}.${claims}`), {
