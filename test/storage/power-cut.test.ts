@@ -1,18 +1,12 @@
-/**
- * A power cut: what a file system has been told to keep is what its device has, not what is in the
- * page cache. The file system is in an image file; the image is copied while it is mounted, and the
- * copy is what a machine would find that lost its power at that instant.
- */
+/** What a registry has acknowledged outlives a power cut. */
 import { expect } from "bun:test";
-import { copyFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Digest, digestOf } from "../../src/oci/digest.ts";
 import { OCI_IMAGE_INDEX } from "../../src/oci/media-types.ts";
 import { openFilesystemStore } from "../../src/storage/filesystem/store.ts";
-import { mayMount, mountImage, mountTools } from "../support/mount.ts";
-import { requireTool, runChecked } from "../support/programs.ts";
+import { mayMount } from "../support/mount.ts";
+import { mountDisk, powerCutTools } from "../support/power-cut.ts";
 import { type Serving, startServing } from "../support/serving.ts";
-import { temporaryDirectory } from "../support/temp.ts";
 import { testWith } from "../support/tools.ts";
 import { readBlob } from "./behaviour.ts";
 
@@ -109,22 +103,15 @@ async function expectAll(root: string, known: Acknowledged): Promise<void> {
 
 if (process.env["OCIREG_TEST_LONG"] === "1" && (await mayMount())) {
   testWith(
-    [...mountTools, "losetup", "mkfs.ext4"],
+    powerCutTools,
     "after a power cut every acknowledged blob, manifest and tag is there",
     async () => {
-      const directory = temporaryDirectory();
-      const image = join(directory, "disk.img");
-      writeFileSync(image, "");
-      truncateSync(image, 128 * 2 ** 20);
-      await runChecked([requireTool("mkfs.ext4"), "-q", "-F", image]);
-      await using disk = await mountImage(image);
+      await using disk = await mountDisk(128 * 2 ** 20);
       const known = new Acknowledged();
       for (let cut = 0; cut < 8; cut++) {
         const server = await startServing(join(disk.path, "root"));
         await pushAndKill(server, known, cut % 2 ? 3 : 1, 25 + cut);
-        const copy = join(directory, `cut-${cut}.img`);
-        copyFileSync(image, copy);
-        await using found = await mountImage(copy);
+        await using found = await disk.cut();
         await expectAll(join(found.path, "root"), known);
       }
       expect(known.blobs.size).toBeGreaterThan(80);
