@@ -6,6 +6,10 @@ interface Benchmark {
 }
 
 const benchmarks: Record<string, Benchmark> = {
+  pull: {
+    about: "the client against crane, oras and skopeo, as far as on PATH",
+    run: async (words) => (await import("./benchmarks/pull.ts")).benchPull(words),
+  },
   serve: {
     about: "the registry against nginx, distribution (`registry`) and zot, as far as on PATH",
     run: async (words) => (await import("./benchmarks/serve.ts")).benchServe(words),
