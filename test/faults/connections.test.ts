@@ -32,7 +32,6 @@ describe("a connection that breaks", () => {
     await expectPulled(outcome, model);
     // What the broken ones had brought may come again, and nothing else.
     expect(outcome.proxy.bytes()).toBeLessThanOrEqual(model.size + 2 * Math.max(0, cutAfter));
-    expect(outcome.events.some(({ type }) => type === "retry")).toBe(true);
   });
 
   test("again and again doesn't end a pull that gets on", async () => {
@@ -93,7 +92,7 @@ describe("a connection that falls silent", () => {
     await using outcome = await pullThrough(
       model,
       onShards(model, (number) => (number === 1 ? { stallAfter } : undefined)),
-      { stallTimeout: 5000 },
+      { stallTimeout: 20_000 },
     );
     await expectPulled(outcome, model);
   });
@@ -101,11 +100,11 @@ describe("a connection that falls silent", () => {
   test("everywhere ends the pull after --stall-timeout", async () => {
     await using outcome = await pullThrough(
       model,
-      onShards(model, () => ({ stallAfter: 1000 })),
+      onShards(model, (number) => ({ stallAfter: number <= 2 ? MEBIBYTE : 0 })),
       { stallTimeout: 1000 },
     );
     const { message } = expectFailed(outcome, "network");
-    expect(message).toContain("nothing moved");
+    expect(message).toContain(outcome.proxy.host);
   });
 
   test("while the manifest is awaited ends the pull after --connect-timeout", async () => {

@@ -44,7 +44,8 @@ describe("a flipped bit", () => {
     });
     await expectPulled(outcome, model);
     expect(done).toBe(true);
-    expect(outcome.events.some(({ type }) => type === "retry")).toBe(true);
+    const retry = outcome.events.find(({ type }) => type === "retry");
+    expect(retry).toMatchObject({ reason: expect.stringContaining(shard?.digest ?? "") });
   });
 
   test("each time ends the pull, which names the host and the blob and keeps none of it", async () => {

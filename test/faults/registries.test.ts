@@ -60,8 +60,8 @@ describeWith("registry", "distribution behind", () => {
     await withRegistry(await startGuardedDistribution(tokens), async (model) => {
       tokens.requests.length = 0;
       const fault = onShards(model, (number) => ({
-        rate: 6 * MEBIBYTE,
-        ...(number <= 2 && { cutAfter: 15 * MEBIBYTE }),
+        rate: MEBIBYTE,
+        ...(number <= 2 && { cutAfter: 3 * MEBIBYTE }),
       }));
       await using outcome = await pullThrough(model, fault, user);
       await expectPulled(outcome, model);
