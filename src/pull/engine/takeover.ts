@@ -1,8 +1,9 @@
 /** Which lane to relieve when others have nothing left to do. */
 import type { Lane } from "./lane.ts";
 
-/** Bytes that are worth a request of their own. */
+/** Bytes that are worth a request of their own, and where they would come very slowly. */
 const MIN_SHARE = 512 * 1024;
+const MIN_SLOW_SHARE = 64 * 1024;
 /** Milliseconds that a lane may still need alone. */
 const PATIENCE = 2000;
 /** Milliseconds after which a lane counts as stuck. */
@@ -32,7 +33,8 @@ export function findTakeover(
     const isStuck = now - lane.lastMoved > Math.min(STUCK, requestStall);
     const remaining = isStuck ? Number.POSITIVE_INFINITY : lane.remaining(now);
     if (remaining <= longest || (!isStuck && now - lane.startedAt < PATIENCE)) continue;
-    if (!isStuck && lane.left < 2 * MIN_SHARE) continue;
+    const share = remaining > STUCK ? MIN_SLOW_SHARE : MIN_SHARE;
+    if (!isStuck && lane.left < 2 * share) continue;
     longest = remaining;
     // A stuck one keeps nothing, whatever it may still send.
     slowest = { lane, end: isStuck ? lane.position : lane.end - Math.floor(lane.left / 2) };
