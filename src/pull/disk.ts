@@ -19,19 +19,22 @@ const reasons: Readonly<Record<string, string>> = {
 };
 
 /** What another directory would mend. */
-const refusals = new Set(["EACCES", "EPERM", "EROFS", "ENOTDIR"]);
+const ofPlace = new Set(["EACCES", "EPERM", "EROFS", "ENOTDIR", "ENOENT"]);
 
 /**
  * A disk failure for a system error that is one; anything else as it is.
  *
- * @param otherwise what to do where nothing may be written: it completes "…: "
+ * @param otherwise what to do where the place itself is wrong: `give another one with --cache-dir`
  */
 export function diskFailure(error: unknown, otherwise?: string): unknown {
-  const reason = reasons[errorCode(error) ?? ""];
-  if (reason === undefined || !(error instanceof Error)) return error;
-  const { path } = error as NodeJS.ErrnoException;
+  if (!(error instanceof Error)) return error;
+  const { path, syscall } = error as NodeJS.ErrnoException;
+  const code = errorCode(error) ?? "";
+  const isUnmakeable = code === "ENOENT" && syscall === "mkdir";
+  const reason = isUnmakeable ? "the directory can't be made" : reasons[code];
+  if (reason === undefined) return error;
   const where = path === undefined ? "" : ` at ${JSON.stringify(path)}`;
-  const advice = otherwise && refusals.has(errorCode(error) ?? "") ? `: ${otherwise}` : "";
+  const advice = otherwise && ofPlace.has(code) ? `: ${otherwise}` : "";
   return new Failure("disk", `can't write locally: ${reason}${where}${advice}`, { cause: error });
 }
 
