@@ -6,7 +6,7 @@ import { Failure } from "../lib/failure.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import { encodedOf } from "../oci/digest.ts";
 import type { Manifest } from "../oci/manifest.ts";
-import type { FormatReader } from "./format.ts";
+import type { FormatReader, ModelDescription } from "./format.ts";
 import { annotatedPath, type PlannedFile, type Target } from "./planned-file.ts";
 
 const PREFIX = "application/vnd.docker.ai.";
@@ -32,7 +32,8 @@ export const docker: FormatReader = {
       layers.some((layer) => layer.mediaType.startsWith(PREFIX))
     );
   },
-  plan(layers, config) {
+  describe: describeConfig,
+  plan({ layers, config }) {
     checkDiffIds(layers, config);
     const isDirectory = layers.some((layer) => layer.mediaType === DOCKER_SAFETENSORS);
     const named = {
@@ -77,10 +78,10 @@ export const docker: FormatReader = {
           addFile("model.dduf");
           break;
         case DOCKER_CONFIG_TAR:
-          add({ kind: "archive", role: "config" });
+          add({ kind: "archive", role: "config", compression: "none" });
           break;
         case DOCKER_DIRECTORY_TAR:
-          add({ kind: "archive", role: "content" });
+          add({ kind: "archive", role: "content", compression: "none" });
           break;
         default: {
           // `model.file` and whatever comes later: a file if it has a name.
@@ -130,21 +131,8 @@ function checkDiffIds(layers: readonly Descriptor[], config: Uint8Array | undefi
   }
 }
 
-/** What the config of a Docker AI artifact says about the model, as the packer wrote it. */
-export interface DockerDescription {
-  readonly format?: string;
-  readonly architecture?: string;
-  readonly parameters?: string;
-  readonly quantization?: string;
-  readonly size?: string;
-  /** Tokens. */
-  readonly contextSize?: number;
-  /** RFC 3339. */
-  readonly created?: string;
-}
-
 /** Reads the fields that are there and of the right type; a config that isn't JSON has none. */
-export function describeDockerConfig(config: Uint8Array): DockerDescription {
+function describeConfig(config: Uint8Array): ModelDescription {
   const json = parseConfig(config);
   const model = asObject(json["config"]);
   const descriptor = asObject(json["descriptor"]);

@@ -10,12 +10,35 @@ export interface FormatReader {
   /** Whether `plan` wants the config blob. */
   readonly usesConfig: boolean;
   recognises(manifest: Manifest): boolean;
-  plan(
-    layers: readonly Descriptor[],
-    config?: Uint8Array,
-  ): {
-    readonly files: readonly PlannedFile[];
-    /** One line each, for people. */
-    readonly warnings: readonly string[];
-  };
+  /** @throws {Failure} `content`, naming the layer and what is wrong with it */
+  plan(artifact: ArtifactContent): FormatPlan;
+  /** Reads the fields that are there and of the right type; a config that isn't JSON has none. */
+  describe?(config: Uint8Array): ModelDescription;
+}
+
+export interface ArtifactContent {
+  readonly manifest: Manifest;
+  /** At least one; their digests can be verified. */
+  readonly layers: readonly Descriptor[];
+  /** The content of the config blob, where the format uses it. */
+  readonly config?: Uint8Array | undefined;
+}
+
+export interface FormatPlan {
+  readonly files: readonly PlannedFile[];
+  /** One line each, for people. */
+  readonly warnings: readonly string[];
+}
+
+/** What the packer wrote about the model. */
+export interface ModelDescription {
+  readonly format?: string;
+  readonly architecture?: string;
+  readonly parameters?: string;
+  readonly quantization?: string;
+  readonly size?: string;
+  /** Tokens. */
+  readonly contextSize?: number;
+  /** RFC 3339. */
+  readonly created?: string;
 }

@@ -7,7 +7,7 @@ export const generic: FormatReader = {
   format: "unknown",
   usesConfig: false,
   recognises: () => true,
-  plan(layers) {
+  plan({ layers }) {
     const files = layers.map((descriptor, index): PlannedFile => {
       const number = String(index).padStart(4, "0");
       const fallback = `layer-${number}-${encodedOf(descriptor.digest).slice(0, 12)}`;

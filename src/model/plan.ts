@@ -7,7 +7,7 @@ import type { Descriptor } from "../oci/descriptor.ts";
 import { isDigest } from "../oci/digest.ts";
 import { MAX_MANIFEST_SIZE, type Manifest } from "../oci/manifest.ts";
 import { docker } from "./docker.ts";
-import type { Format, FormatReader } from "./format.ts";
+import type { Format, FormatReader, ModelDescription } from "./format.ts";
 import { generic } from "./generic.ts";
 import { isCompleteModel, isConsolidated, type PlannedFile, settlePaths } from "./planned-file.ts";
 
@@ -47,7 +47,7 @@ export function plan(manifest: Manifest, config?: Uint8Array): Plan {
   const layers = layersOf(manifest);
   for (const layer of layers) checkDescriptor(layer, "layer");
   const reader = readerFor(manifest);
-  const { files, warnings } = reader.plan(layers, config);
+  const { files, warnings } = reader.plan({ manifest, layers, config });
   const settled = settlePaths(files);
   const kept = withoutConsolidated(settled);
   const keeps = new Set(kept);
@@ -61,6 +61,11 @@ export function plan(manifest: Manifest, config?: Uint8Array): Plan {
         .map(({ descriptor }) => `left out the layer ${descriptor.digest}: a consolidated copy`),
     ],
   };
+}
+
+/** What the config blob of a manifest says about the model. */
+export function describeModel(manifest: Manifest, config: Uint8Array): ModelDescription {
+  return readerFor(manifest).describe?.(config) ?? {};
 }
 
 function readerFor(manifest: Manifest): FormatReader {

@@ -1,6 +1,7 @@
 /** What one layer of an artifact becomes on disk. */
 import { Failure } from "../lib/failure.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
+import type { Digest } from "../oci/digest.ts";
 import { checkedFilePath, PathSet } from "./path.ts";
 
 /** Where the content of a layer goes. Paths are relative to the model's root, and checked. */
@@ -10,11 +11,23 @@ export type Target =
   /** The layer is a weight file, and only the headers of all of them tell its name. */
   | { readonly kind: "shard"; readonly encoding: "safetensors" | "gguf" }
   /** The layer is a tar archive to unpack in the root. */
-  | { readonly kind: "archive"; readonly role: "config" | "content" };
+  | {
+      readonly kind: "archive";
+      readonly role: "config" | "content";
+      readonly compression: Compression;
+      /** The folder in which every entry must lie. @default the root */
+      readonly within?: string;
+    }
+  /** The layer is one of a container image; of all of them together, `models/` is the root. */
+  | { readonly kind: "image-layer"; readonly compression: Compression };
+
+export type Compression = "none" | "gzip" | "zstd";
 
 export interface PlannedFile {
   readonly descriptor: Descriptor;
   readonly target: Target;
+  /** What the layer is when it is decompressed, by the config. */
+  readonly diffId?: Digest;
   /** The name of a weight layer in the `layers/` of a view. */
   readonly layerName?: string;
 }

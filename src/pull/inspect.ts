@@ -1,7 +1,7 @@
 /** What an artifact holds, from its manifest and config alone. */
-import { type DockerDescription, describeDockerConfig } from "../model/docker.ts";
-import type { Format } from "../model/format.ts";
-import { configFor, plan } from "../model/plan.ts";
+import type { Format, ModelDescription } from "../model/format.ts";
+import { configFor, describeModel, plan } from "../model/plan.ts";
+import type { Target } from "../model/planned-file.ts";
 import type { Descriptor, Platform } from "../oci/descriptor.ts";
 import type { Digest } from "../oci/digest.ts";
 import { embeddedData } from "../oci/partial.ts";
@@ -12,7 +12,7 @@ import { fetchArtifact } from "./artifact.ts";
 export interface InspectedFile {
   /** Absent when only the file's own header tells, and for archives, which hold several. */
   readonly path?: string;
-  readonly kind: "file" | "shard" | "archive";
+  readonly kind: Target["kind"];
   readonly mediaType: string;
   readonly digest: Digest;
   /** Bytes. */
@@ -30,7 +30,7 @@ export interface Inspection {
   readonly size: number;
   readonly files: readonly InspectedFile[];
   /** What the packer wrote about the model. */
-  readonly model: DockerDescription;
+  readonly model: ModelDescription;
   readonly annotations: Readonly<Record<string, string>>;
   readonly warnings: readonly string[];
 }
@@ -62,7 +62,7 @@ export async function inspect(
       digest: descriptor.digest,
       size: descriptor.size,
     })),
-    model: config ? describeDockerConfig(config) : {},
+    model: config ? describeModel(manifest, config) : {},
     annotations: (manifest.kind !== "other" && manifest.content.annotations) || {},
     warnings,
   };

@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import { ignoreMissing, isMissing } from "../lib/durable.ts";
 import { Failure } from "../lib/failure.ts";
 import { configFor, type Plan, plan as planModel } from "../model/plan.ts";
-import type { PlannedFile } from "../model/planned-file.ts";
+import type { PlannedFile, Target } from "../model/planned-file.ts";
 import type { Descriptor, Platform } from "../oci/descriptor.ts";
 import type { Digest } from "../oci/digest.ts";
 import { blobsOf, embeddedData } from "../oci/partial.ts";
@@ -216,9 +216,14 @@ function fetchFiles(
   const wanted = files.map(({ descriptor: { digest, size }, target }) => ({
     digest,
     size,
-    ...(target.kind === "file" ? { path: target.path } : { kind: target.kind }),
+    ...subjectOf(target),
   }));
   return fetchWanted(wanted, into, options);
+}
+
+function subjectOf(target: Target): Pick<WantedBlob, "path" | "kind"> {
+  if (target.kind === "file") return { path: target.path };
+  return { kind: target.kind === "shard" ? "shard" : "archive" };
 }
 
 async function fetchWanted(

@@ -9,9 +9,8 @@ import {
   DOCKER_LICENSE,
   DOCKER_MMPROJ,
   DOCKER_SAFETENSORS,
-  describeDockerConfig,
 } from "../../src/model/docker.ts";
-import { configFor, plan } from "../../src/model/plan.ts";
+import { configFor, describeModel, plan } from "../../src/model/plan.ts";
 import type { Digest } from "../../src/oci/digest.ts";
 import { OCI_EMPTY, OCI_IMAGE_INDEX } from "../../src/oci/media-types.ts";
 import { filepath, imageManifest, type LayerInput, layer, refusal } from "./fixtures.ts";
@@ -22,7 +21,8 @@ const title = (name: string) => ({ "org.opencontainers.image.title": name });
 function targets(configType: string, ...inputs: LayerInput[]): string[] {
   return plan(imageManifest(configType, inputs.map(layer))).files.map(({ target }) => {
     if (target.kind === "file") return target.path;
-    return target.kind === "shard" ? `shard:${target.encoding}` : `archive:${target.role}`;
+    if (target.kind === "shard") return `shard:${target.encoding}`;
+    return target.kind === "archive" ? `archive:${target.role}` : target.kind;
   });
 }
 const docker = (...inputs: LayerInput[]) => targets(DOCKER_CONFIG_V01, ...inputs);
@@ -214,6 +214,8 @@ describe("a Docker AI artifact", () => {
   });
 
   test("is described by its config", () => {
+    const manifest = imageManifest(DOCKER_CONFIG_V01, [layer({ mediaType: DOCKER_GGUF })]);
+    const describe = (text: string) => describeModel(manifest, new TextEncoder().encode(text));
     const config = {
       config: {
         format: "gguf",
@@ -226,7 +228,7 @@ describe("a Docker AI artifact", () => {
       },
       descriptor: { createdAt: "2026-01-01T00:00:00Z" },
     };
-    expect(describeDockerConfig(new TextEncoder().encode(JSON.stringify(config)))).toEqual({
+    expect(describe(JSON.stringify(config))).toEqual({
       format: "gguf",
       quantization: "Q4_0",
       parameters: "1.10B",
@@ -235,8 +237,8 @@ describe("a Docker AI artifact", () => {
       contextSize: 4096,
       created: "2026-01-01T00:00:00Z",
     });
-    expect(describeDockerConfig(new TextEncoder().encode("[]"))).toEqual({});
-    expect(describeDockerConfig(new TextEncoder().encode("null"))).toEqual({});
+    expect(describe("[]")).toEqual({});
+    expect(describe("null")).toEqual({});
   });
 });
 
