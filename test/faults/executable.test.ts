@@ -9,7 +9,6 @@ import { startFaultProxy } from "./proxy.ts";
 import {
   digestsBelow,
   expectSound,
-  MEBIBYTE,
   MODEL,
   onShards,
   type ServedModel,
@@ -53,7 +52,7 @@ test("0: connections that break, and a registry that is busy for a moment", asyn
 test.each([
   [3, "a blob that isn't there", { answer: { status: 404 } }],
   [4, "a blob that is refused", { answer: { status: 403 } }],
-  [5, "connections that fall silent", { stallAfter: MEBIBYTE }],
+  [5, "connections that fall silent", { stallAfter: 0 }],
   [5, "connections that break before a byte", { cutAfter: 0 }],
   [5, "a registry that is busy for good", { answer: { status: 503 } }],
   [6, "other bytes", { change: (chunk: Uint8Array) => chunk.fill(7) }],
