@@ -1,7 +1,7 @@
 /** One blob on its way: what of it is here, what is being fetched, and where the rest can be had. */
 import type { Failure } from "../../lib/failure.ts";
 import { algorithmOf, type Digest } from "../../oci/digest.ts";
-import type { DirectRoute } from "../../registry/client.ts";
+import type { DirectRoute, PieceAnswer } from "../../registry/client.ts";
 import type { WantedBlob } from "../transfer.ts";
 import { type Extent, Extents } from "./extents.ts";
 import type { Lane } from "./lane.ts";
@@ -90,6 +90,19 @@ export class Download {
   get hasWork(): boolean {
     if (this.isOver || this.isRestarting || this.isProbing || this.todo.isEmpty) return false;
     return this.partial.written.front - this.hashed <= this.#backlog;
+  }
+
+  /** Notes how a source answered: what it knows the content by, and how to go on. */
+  learn(
+    source: SourceState,
+    answer: Pick<PieceAnswer & { kind: "part" }, "validator" | "direct">,
+  ): void {
+    const { validator, direct } = answer;
+    if (validator !== undefined && !this.validators.has(source)) {
+      this.validators.set(source, validator);
+    }
+    if (direct) this.route = { source, direct };
+    else this.isIndirect = true;
   }
 
   /** The next part to fetch. */
