@@ -44,6 +44,8 @@ export type TransferEvent =
       readonly blobs?: readonly BlobProgress[];
     } & Amount &
       Subject)
+  /** Another process is fetching a blob into the same directory. */
+  | ({ readonly type: "waiting" } & Subject)
   /** The content of one blob matched its digest. */
   | ({ readonly type: "verified" } & Amount & Subject)
   | ({

@@ -20,7 +20,7 @@ import {
 } from "node:fs/promises";
 import { join } from "node:path";
 import { delay } from "../lib/abort.ts";
-import { errorCode, isMissing, makeDirectory, writeFully } from "../lib/durable.ts";
+import { errorCode, ignoreMissing, makeDirectory, writeFully } from "../lib/durable.ts";
 import {
   isGone,
   isIdentity,
@@ -290,8 +290,4 @@ async function removeFiles(directory: string, prefix: string): Promise<void> {
     if (entry !== prefix && !entry.startsWith(`${prefix}.`)) continue;
     await rm(join(directory, entry), { recursive: true, force: true });
   }
-}
-
-function ignoreMissing(error: unknown): void {
-  if (!isMissing(error)) throw error;
 }

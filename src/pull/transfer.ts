@@ -57,7 +57,7 @@ export async function fetchBlobs(
     try {
       for (const blob of missing) {
         await scheduler.wantsMore(ending);
-        const fetch = fetchBlob(blob, into, scheduler, meter, ending);
+        const fetch = fetchBlob(blob, into, scheduler, meter, onEvent, ending);
         fetch.catch((error) => failed.abort(error));
         fetches.push(fetch);
       }
@@ -76,6 +76,7 @@ async function fetchBlob(
   into: BlobDirectory,
   scheduler: Scheduler,
   meter: ProgressMeter,
+  onEvent: EventListener | undefined,
   signal: AbortSignal,
 ): Promise<void> {
   const { digest, size, path, kind } = blob;
@@ -83,9 +84,10 @@ async function fetchBlob(
   let received = 0;
   let present = 0;
   const isDone = () => into.has(blob);
-  const lease = { directory: into.partial, name: nameOf(blob), isDone, inherit: true, signal };
+  const onWait = () => onEvent?.({ type: "waiting", ...subject });
+  const lease = { directory: into.partial, name: nameOf(blob), isDone, inherit: true };
 
-  await withLease(lease, async (working, ending) => {
+  await withLease({ ...lease, onWait, signal }, async (working, ending) => {
     const partial = await PartialBlob.open(working, size);
     present += partial.written.total;
     meter.skip(partial.written.total, subject);

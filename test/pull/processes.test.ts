@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { digestOf } from "../../src/oci/digest.ts";
 import { formatReference, type Reference } from "../../src/oci/reference.ts";
 import type { Cache } from "../../src/pull/cache.ts";
+import type { EventListener } from "../../src/pull/events.ts";
 import { pull } from "../../src/pull/pull.ts";
 import { push } from "../../src/pull/push.ts";
 import { makeModel } from "../support/model.ts";
@@ -62,6 +63,20 @@ describe("several processes over one cache", () => {
     expect(tree(path)).toEqual(tree(model));
     expect(readdirSync(cache.blobs.partial)).toEqual([]);
   }, 60_000);
+
+  test("that wait for another say so", async () => {
+    const cache = world.newCache();
+    const heard: string[][] = [[], []];
+    await Promise.all(
+      heard.map((types) => {
+        const onEvent: EventListener = ({ type }) => types.push(type);
+        return pull({ reference, client: world.client, cache, onEvent });
+      }),
+    );
+    const waiting = heard.map((types) => types.includes("waiting"));
+    expect(waiting).toContain(true);
+    expect(heard.map((types) => types.at(-1))).toEqual(["done", "done"]);
+  });
 
   test("pull into the same directory at once", async () => {
     const output = temporaryDirectory();

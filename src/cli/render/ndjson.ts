@@ -3,7 +3,7 @@ import type { EventListener, Subject, TransferEvent } from "../../pull/events.ts
 
 type Progress = TransferEvent & { type: "progress" };
 /** Events that come as often as there are blobs. */
-type Frequent = TransferEvent & { type: "verified" | "retry" };
+type Frequent = TransferEvent & { type: "waiting" | "verified" | "retry" };
 
 /** Milliseconds. */
 export interface Rhythm {
@@ -16,11 +16,11 @@ export interface Rhythm {
 /**
  * Writes events to `write`. Progress that comes too early, or that tells nothing new, is left out.
  * What was verified or failed in the meantime is told in one line: that of the last one, with
- * `blobs`, all that were verified, or `count`, how many attempts failed. `start`, `warning`, `done`
+ * `blobs`, all that were verified or are waited for, or `count`, how many attempts failed. `start`, `warning`, `done`
  * and `error` never wait.
  */
 export class ObjectLines implements Disposable {
-  private waiting: Frequent[] = [];
+  private untold: Frequent[] = [];
   private writtenAt = Number.NEGATIVE_INFINITY;
   private last: Progress = { type: "progress", completed: 0, total: 0, rate: 0 };
   private readonly timer: ReturnType<typeof setInterval>;
@@ -39,9 +39,10 @@ export class ObjectLines implements Disposable {
         if (this.mayWrite() && event.completed !== this.last.completed) this.put(event);
         this.last = event;
         return;
+      case "waiting":
       case "verified":
       case "retry":
-        this.waiting.push(event);
+        this.untold.push(event);
         if (this.mayWrite()) this.flush();
         return;
       default:
@@ -58,7 +59,7 @@ export class ObjectLines implements Disposable {
 
   private tick(): void {
     if (!this.mayWrite()) return;
-    if (this.waiting.length > 0) this.flush();
+    if (this.untold.length > 0) this.flush();
     else if (performance.now() - this.writtenAt >= this.rhythm.heartbeat) this.put(this.last);
   }
 
@@ -68,10 +69,10 @@ export class ObjectLines implements Disposable {
 
   /** A line for those that were verified, or for the attempts that failed: the other one follows. */
   private flush(): void {
-    const [first] = this.waiting;
+    const [first] = this.untold;
     if (!first) return;
-    const alike = this.waiting.filter(({ type }) => type === first.type);
-    this.waiting = this.waiting.filter(({ type }) => type !== first.type);
+    const alike = this.untold.filter(({ type }) => type === first.type);
+    this.untold = this.untold.filter(({ type }) => type !== first.type);
     const latest = alike.at(-1) ?? first;
     if (alike.length === 1) this.put(latest);
     else if (latest.type === "retry") this.put({ ...latest, count: alike.length });
@@ -79,7 +80,7 @@ export class ObjectLines implements Disposable {
   }
 
   private flushAll(): void {
-    while (this.waiting.length > 0) this.flush();
+    while (this.untold.length > 0) this.flush();
   }
 
   private put(event: object): void {

@@ -65,6 +65,7 @@ class Story {
   private started = performance.now();
   private isCheck = false;
   private isIdle = false;
+  private hasWaited = false;
   private latest: Progress | undefined;
   private verified = 0;
   private failures = 0;
@@ -83,6 +84,9 @@ class Story {
       case "progress":
         this.latest = event;
         this.show(event);
+        break;
+      case "waiting":
+        this.wait(event);
         break;
       case "verified":
         this.verify(event);
@@ -107,11 +111,19 @@ class Story {
   private start({ total, atMost, check }: TransferEvent & { type: "start" }): void {
     this.started = performance.now();
     this.verified = 0;
+    this.hasWaited = false;
     this.isCheck = check ?? false;
     this.isIdle = total === 0;
     const verb = check ? "check" : "transfer";
     if (!this.isIdle) this.say(`to ${verb}: ${atMost ? "at most " : ""}${formatByteSize(total)}`);
     else this.say(check ? "nothing to check" : "nothing to transfer: everything was there already");
+  }
+
+  /** Who fetches one blob of a model fetches the others too. */
+  private wait(event: TransferEvent & { type: "waiting" }): void {
+    if (this.hasWaited) return;
+    this.hasWaited = true;
+    this.say(`another process is fetching ${nameOf(event) ?? "a blob"}: waiting for it`);
   }
 
   /** A blob has a line of its own when it is verified, and none among those in flight. */

@@ -84,6 +84,14 @@ describe("progress as plain lines", () => {
     );
   });
 
+  test("says once that another process is at work", () => {
+    const waiting: TransferEvent = { type: "waiting", path: "model-00001-of-00002.safetensors" };
+    const other: TransferEvent = { ...waiting, path: "model-00002-of-00002.safetensors" };
+    expect(draw("plain", false, [waiting, other, waiting])).toBe(
+      "another process is fetching model-00001-of-00002.safetensors: waiting for it\n",
+    );
+  });
+
   test("counts blobs when there are too many to name, and failures when they come at once", () => {
     const many: TransferEvent[] = [
       { type: "start", completed: 0, total: 1000 },
