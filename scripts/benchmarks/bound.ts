@@ -1,7 +1,7 @@
 /**
  * What nobody can go below here: the least that a pull has to do, each part measured alone.
  * `bun bound.ts receive URL FILE SIZE` reads a blob with eight ranges at once and writes it,
- * `bun bound.ts hash FILE` computes its sha256.
+ * `bun bound.ts hash FILE` computes its sha256, `bun bound.ts write FILE SIZE` only writes.
  */
 import { open } from "node:fs/promises";
 
@@ -40,6 +40,15 @@ async function hash(path: string): Promise<void> {
   process.stdout.write(hasher.digest("hex"));
 }
 
+async function write(path: string, size: number): Promise<void> {
+  await using file = await open(path, "w");
+  const buffer = new Uint8Array(2 ** 20).fill(1);
+  for (let position = 0; position < size; position += buffer.byteLength) {
+    await file.write(buffer, 0, Math.min(buffer.byteLength, size - position), position);
+  }
+}
+
 const [what, ...words] = process.argv.slice(2);
 if (what === "receive") await receive(words[0] ?? "", words[1] ?? "", Number(words[2]));
+else if (what === "write") await write(words[0] ?? "", Number(words[1]));
 else await hash(words[0] ?? "");

@@ -23,6 +23,8 @@ const UNLIMITED = 2 ** 32 - 1;
 /** Bytes: what a pull may have resident. */
 const MEMORY = 150e6;
 
+const bound = join(import.meta.dir, "bound.ts");
+
 /** Over the limited link: how many times as fast as the fastest peer. */
 const targets = { one: 8, two: 6 } as const;
 
@@ -121,7 +123,10 @@ function summarizeSpeed(
     );
 }
 
-/** What one connection gets, and what 32 get: the limit must be the link's and not the machine's. */
+/**
+ * What one connection gets, what 32 get, and how fast the bytes can be written: the limit must be the
+ * link's and not the machine's.
+ */
 async function measureLink(settings: Settings, { server, one }: PullSource): Promise<Result[]> {
   const url = `${server.url}/v2/bench/model-1/blobs/${one.layer.digest}`;
   const results: Result[] = [];
@@ -139,21 +144,25 @@ async function measureLink(settings: Settings, { server, one }: PullSource): Pro
     settings.note(`  ${what}: ${gigabytesPerSecond(speed)}`);
     results.push({ what, ours: "", peer: gigabytesPerSecond(speed) });
   }
+  const file = join(settings.memory, "bound");
+  const { size } = one.layer;
+  const written = await measureRun([process.execPath, bound, "write", file, String(size)]);
+  await rm(file);
+  const speed = gigabytesPerSecond(size / 1e9 / written.seconds);
+  settings.note(`  writing as much, one process: ${speed}`);
+  results.push({ what: "writing as much, one process", ours: "", peer: speed });
   return results;
 }
 
 /** The least that a pull does, each part in a process of its own. */
 async function measureBound(settings: Settings, { server, one }: PullSource): Promise<Result[]> {
-  const script = join(import.meta.dir, "bound.ts");
   const file = join(settings.memory, "bound");
   const url = `${server.url}/v2/bench/model-1/blobs/${one.layer.digest}`;
   const parts: Cost[][] = [[], []];
   for (let run = 0; run < settings.runs; run++) {
     const { size } = one.layer;
-    parts[0]?.push(
-      await measureRun([process.execPath, script, "receive", url, file, String(size)]),
-    );
-    parts[1]?.push(await measureRun([process.execPath, script, "hash", file]));
+    parts[0]?.push(await measureRun([process.execPath, bound, "receive", url, file, String(size)]));
+    parts[1]?.push(await measureRun([process.execPath, bound, "hash", file]));
     await rm(file);
   }
   const gigabytes = one.layer.size / 1e9;
