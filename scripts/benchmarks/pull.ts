@@ -2,9 +2,9 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { cpus } from "node:os";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
-import { formatByteSize, parseByteSize } from "../../src/lib/byte-size.ts";
+import { formatByteSize } from "../../src/lib/byte-size.ts";
 import { compiledBinary } from "../../test/support/binary.ts";
+import { readOptions } from "./options.ts";
 import { measureAgain } from "./pull-again.ts";
 import { type PullSource, startPullSource } from "./pull-content.ts";
 import { measureLimitedLink, measureLoopback } from "./pull-speed.ts";
@@ -30,7 +30,7 @@ Linux, and curl for link.
 `;
 
 export async function benchPull(words: string[]): Promise<void> {
-  const { names, runs, size } = readArguments(words);
+  const { names, runs, size } = readOptions(words, usage, allNames, { size: "2GiB" });
   const note = (text: string) => void process.stderr.write(`${text}\n`);
   const memory = mkdtempSync(join("/dev/shm", "ocireg-bench-"));
   const cleanUp = () => rmSync(memory, { recursive: true, force: true });
@@ -59,35 +59,5 @@ export async function benchPull(words: string[]): Promise<void> {
   } finally {
     await source?.server.stop();
     cleanUp();
-  }
-}
-
-/** Ends the process where the words can't be used, or ask for help. */
-function readArguments(words: string[]) {
-  try {
-    const { values, positionals } = parseArgs({
-      args: words,
-      allowPositionals: true,
-      options: {
-        runs: { type: "string", default: "3" },
-        size: { type: "string", default: "2GiB" },
-        help: { type: "boolean", short: "h" },
-      },
-    });
-    if (values.help) {
-      process.stdout.write(usage);
-      process.exit(0);
-    }
-    const [runs, size] = [Number(values.runs), parseByteSize(values.size)];
-    if (!Number.isInteger(runs) || runs < 1) throw new Error("--runs wants a number from 1 on");
-    if (!size || size % 2 ** 20) throw new Error("--size wants a multiple of 1MiB");
-    for (const name of positionals) {
-      if (!measurements[name]) throw new Error(`there is no measurement ${JSON.stringify(name)}`);
-    }
-    if (process.platform !== "linux") throw new Error("this benchmark reads /proc: it needs Linux");
-    return { names: positionals.length > 0 ? positionals : allNames, runs, size };
-  } catch (error) {
-    process.stderr.write(`${error instanceof Error ? error.message : error}\n\n${usage}`);
-    process.exit(2);
   }
 }
