@@ -1,4 +1,4 @@
-/** From verified blobs to the files of a model: archives unpacked, every file with its name. */
+/** From verified blobs and unpacked archives to the files of a model, every file with its name. */
 import { mkdir, open, readdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { syncDirectory, writeFully } from "../lib/durable.ts";
@@ -8,7 +8,6 @@ import type { PlannedFile } from "../model/planned-file.ts";
 import { nameGgufShards, nameShards, parseWeightMap, SAFETENSORS_INDEX } from "../model/shards.ts";
 import { type Digest, digestOf } from "../oci/digest.ts";
 import type { BlobDirectory } from "./blobs.ts";
-import { unpackTar } from "./unpack.ts";
 import { readGgufHead, readSafetensorsHeader } from "./weight-headers.ts";
 
 /** A file of the model, and where its content lies now. */
@@ -28,30 +27,20 @@ export interface ModelFile {
 const MAX_INDEX = 128 * 1024 * 1024;
 
 /**
- * Unpacks what is to be unpacked into `staging` and gives every file its path.
+ * Gives every file its path.
  *
- * @param blobs has the blobs of all `files`
- * @param staging an empty directory of our own
- * @throws {Failure} `content` when archives or headers are hostile, or paths contradict each other
+ * @param unpacked the files of all archives
+ * @param blobs has the blobs of all other `files`
+ * @param staging a directory of our own, for files that are written
+ * @throws {Failure} `content` when headers are hostile, or paths contradict each other
  */
 export async function prepareModel(
   files: readonly PlannedFile[],
+  unpacked: readonly ModelFile[],
   blobs: BlobDirectory,
   staging: string,
-  signal?: AbortSignal,
 ): Promise<ModelFile[]> {
-  const model: ModelFile[] = [];
-  for (const [index, { descriptor, target }] of files.entries()) {
-    if (target.kind !== "archive") continue;
-    const directory = join(staging, String(index));
-    await mkdir(directory, { recursive: true });
-    const source = `the layer ${descriptor.digest}`;
-    const unpacked = await unpackTar(blobs.path(descriptor.digest), directory, { source, signal });
-    for (const file of unpacked) {
-      const origin = target.role === "config" ? "config-archive" : "archive";
-      model.push({ ...file, source: join(directory, file.path), origin });
-    }
-  }
+  const model = [...unpacked];
   for (const { descriptor, target } of files) {
     if (target.kind === "file") model.push(blobFile(descriptor, target.path, blobs));
   }

@@ -9,6 +9,7 @@ import { Failure } from "../lib/failure.ts";
 import { RESERVED_DIRECTORY } from "../model/path.ts";
 import type { Plan } from "../model/plan.ts";
 import type { PlannedFile } from "../model/planned-file.ts";
+import type { Digest } from "../oci/digest.ts";
 import type { Artifact } from "./artifact.ts";
 import { type ModelFile, prepareModel } from "./assemble.ts";
 import { BlobDirectory, matches } from "./blobs.ts";
@@ -25,6 +26,10 @@ import {
   writeRecord,
 } from "./record.ts";
 import { lookAt } from "./removal.ts";
+import type { Receiver } from "./transfer.ts";
+import { UnpackedLayers } from "./unpack/layers.ts";
+import { Unpacking } from "./unpack/unpacking.ts";
+import type { ViewOptions } from "./view.ts";
 
 /** What is about to be placed: after a crash it tells which files in DIR are ours. */
 const PENDING_NAME = "pending.json";
@@ -46,6 +51,11 @@ export class OutputDirectory {
     return new OutputDirectory(await realpath(path));
   }
 
+  /** Where archives lie that are unpacked, as long as the pull isn't finished. */
+  private get unpacked(): string {
+    return join(this.blobs.root, "unpacked");
+  }
+
   /** The record of the model that DIR holds, when all of its files are there. */
   async read(): Promise<ModelRecord | undefined> {
     const record = await readRecord(join(this.blobs.root, RECORD_NAME));
@@ -56,18 +66,19 @@ export class OutputDirectory {
    * Makes DIR show `files` of an artifact, and nothing of them before all are verified. Files that
    * an earlier pull placed and that aren't in this one go.
    *
-   * @param fetch fetches into `blobs` what isn't there yet
-   * @throws {Failure} `usage` when a file is in the way that no pull placed
+   * @param fetch fetches into `blobs` what isn't there yet, and gives each blob to `receive`
+   * @throws {Failure} `usage` when a file is in the way that no pull placed; `content` when archives
+   *   or headers are hostile; what `fetch` throws
    */
   async show(
     artifact: Artifact,
     plan: Plan,
     files: readonly PlannedFile[],
     cache: Cache,
-    fetch: () => Promise<void>,
-    options: { readonly verify?: boolean | undefined; readonly signal?: AbortSignal | undefined },
+    fetch: (needed: readonly PlannedFile[], receive: Receiver) => Promise<void>,
+    options: ViewOptions & { readonly verify?: boolean | undefined },
   ): Promise<void> {
-    const { signal } = options;
+    const { limits, signal } = options;
     let worked = false;
     const isDone = async () => {
       if (options.verify && !worked) return false;
@@ -75,12 +86,21 @@ export class OutputDirectory {
       return record?.digest === artifact.digest && covers(record, files);
     };
     const directory = this.blobs.partial;
-    await withLease({ directory, name: "output", isDone, signal }, async (working) => {
+    await withLease({ directory, name: "output", isDone, signal }, async (working, ending) => {
       worked = true;
-      await this.takeLocalBlobs(files, cache, `${working}.blob`, signal);
-      await fetch();
+      const layers = new UnpackedLayers(this.unpacked, `${working}.layer`);
+      // Of an archive what it held is kept, and no second copy of that.
+      const onUnpacked = (digest: Digest) => rm(this.blobs.path(digest), { force: true });
+      const unpacking = new Unpacking(files, this.blobs, layers, {
+        limits,
+        onUnpacked,
+        signal: ending,
+      });
+      const needed = await unpacking.resume();
+      await this.takeLocalBlobs(needed, cache, `${working}.blob`, signal);
+      await fetch(needed, (blob, failing) => unpacking.receive(blob, failing));
       await mkdir(working);
-      const model = await prepareModel(files, this.blobs, working, signal);
+      const model = await prepareModel(files, unpacking.modelFiles(), this.blobs, working);
       const earlier = await this.earlierFiles();
       for (const { path } of model) await this.requireRoom(path, earlier);
       const record = describe(artifact, plan, files, model);
@@ -93,6 +113,7 @@ export class OutputDirectory {
       await writeRecord(join(this.blobs.root, RECORD_NAME), record);
       await rm(join(this.blobs.root, PENDING_NAME), { force: true });
       await rm(join(this.blobs.root, "blobs"), { recursive: true, force: true });
+      await rm(this.unpacked, { recursive: true, force: true });
     });
   }
 

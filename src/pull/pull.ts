@@ -12,12 +12,15 @@ import type { RegistryClient } from "../registry/client.ts";
 import { type Artifact, findArtifact } from "./artifact.ts";
 import type { BlobDirectory, BlobId } from "./blobs.ts";
 import type { Cache } from "./cache.ts";
+import { Delivery } from "./delivery.ts";
 import { diskFailure } from "./disk.ts";
 import type { EventListener } from "./events.ts";
 import { holding, isReadOnly } from "./hold.ts";
 import { OutputDirectory } from "./output.ts";
 import { covers, type ModelRecord } from "./record.ts";
-import { fetchBlobs, type WantedBlob } from "./transfer.ts";
+import { fetchBlobs, type Receiver, type TransferOptions, type WantedBlob } from "./transfer.ts";
+import type { UnpackLimits } from "./unpack/limits.ts";
+import { isArchive } from "./unpack/unpack-layer.ts";
 import { verifyCache } from "./verify.ts";
 import { ensureView, modelPath, noteUse, readView } from "./view.ts";
 
@@ -40,6 +43,8 @@ export interface PullOptions {
   readonly offline?: boolean | undefined;
   /** Hash again what is in the cache, and fetch again what isn't right. @default false */
   readonly verify?: boolean | undefined;
+  /** What archives may ask for. @default {@link DEFAULT_LIMITS} */
+  readonly limits?: Partial<UnpackLimits> | undefined;
   readonly onEvent?: EventListener | undefined;
   readonly signal?: AbortSignal | undefined;
 }
@@ -109,13 +114,19 @@ async function makeView(
   view: ModelRecord | undefined,
   options: PullOptions,
 ): Promise<string> {
-  const { cache, signal } = options;
+  const { cache, limits, offline, signal } = options;
   for (let attempt = 1; ; attempt++) {
     try {
       const { plan, files } = await planPull(artifact, cache.blobs, options);
       if (!view || !covers(view, files)) {
-        await fetchFiles(files, cache.blobs, options);
-        await ensureView(cache, artifact, plan, files, signal);
+        const reserve = sumOf(files.filter(isArchive));
+        const delivery = new Delivery((receive, ended) => {
+          const ending = signal ? AbortSignal.any([signal, ended]) : ended;
+          return fetchFiles(files, cache.blobs, { ...options, receive, reserve, signal: ending });
+        });
+        // Nothing is asked of a cache that may not have it, not even a lease.
+        if (offline) await delivery.start();
+        await ensureView(cache, artifact, plan, files, delivery, { limits, signal });
       }
       return plan.format;
     } catch (error) {
@@ -139,7 +150,7 @@ async function pullIntoDirectory(
   directory: string,
   options: PullOptions,
 ): Promise<PullResult> {
-  const { cache, verify, signal } = options;
+  const { cache, verify, limits, signal } = options;
   const { digest } = artifact;
   const output = await OutputDirectory.open(directory);
   const { path } = output;
@@ -150,8 +161,12 @@ async function pullIntoDirectory(
   }
   if (verify) await verifyCached(artifact, [], options);
   const { plan, files } = await planPull(artifact, output.blobs, options);
-  const fetch = () => fetchFiles(files, output.blobs, options);
-  await output.show(artifact, plan, files, cache, fetch, { verify, signal });
+  const fetch = (needed: readonly PlannedFile[], receive: Receiver) => {
+    // Each archive goes when it is unpacked: there is never more than one beside its content.
+    const reserve = Math.max(0, ...needed.filter(isArchive).map((file) => file.descriptor.size));
+    return fetchFiles(needed, output.blobs, { ...options, receive, reserve });
+  };
+  await output.show(artifact, plan, files, cache, fetch, { verify, limits, signal });
   return { reference, digest, path, format: plan.format };
 }
 
@@ -208,10 +223,13 @@ function matchesAny(globs: readonly string[], path: string): boolean {
   return globs.some((glob) => new Bun.Glob(glob).match(glob.includes("/") ? path : name));
 }
 
+/** How a transfer gives what it brings: see {@link TransferOptions}. */
+type Fetching = PullOptions & Pick<TransferOptions, "receive" | "reserve">;
+
 function fetchFiles(
   files: readonly PlannedFile[],
   into: BlobDirectory,
-  options: PullOptions,
+  options: Fetching,
 ): Promise<void> {
   const wanted = files.map(({ descriptor: { digest, size }, target }) => ({
     digest,
@@ -219,6 +237,11 @@ function fetchFiles(
     ...subjectOf(target),
   }));
   return fetchWanted(wanted, into, options);
+}
+
+/** Bytes of the blobs of files. */
+function sumOf(files: readonly PlannedFile[]): number {
+  return files.reduce((sum, { descriptor }) => sum + descriptor.size, 0);
 }
 
 function subjectOf(target: Target): Pick<WantedBlob, "path" | "kind"> {
@@ -229,25 +252,27 @@ function subjectOf(target: Target): Pick<WantedBlob, "path" | "kind"> {
 async function fetchWanted(
   wanted: readonly WantedBlob[],
   into: BlobDirectory,
-  options: PullOptions,
+  options: Fetching,
 ): Promise<void> {
-  if (options.offline) return requireBlobs(wanted, into, options);
-  const { client, reference: repository, onEvent, signal } = options;
-  await fetchBlobs(wanted, into, { client, repository, onEvent, signal });
+  const { client, reference: repository, receive, reserve, onEvent, signal } = options;
+  if (options.offline) await requireBlobs(wanted, into, options);
+  else await fetchBlobs(wanted, into, { client, repository, receive, reserve, onEvent, signal });
 }
 
 async function requireBlobs(
   wanted: readonly BlobId[],
   blobs: BlobDirectory,
-  { reference }: PullOptions,
+  { reference, receive, signal = new AbortController().signal }: Fetching,
 ): Promise<void> {
-  for (const blob of wanted) {
+  const present = [...new Map(wanted.map((blob) => [blob.digest, blob])).values()];
+  for (const blob of present) {
     if (await blobs.has(blob)) continue;
     throw new Failure(
       "offline",
       `${blob.digest} of ${formatReference(reference)} isn't in the cache, and --offline forbids to fetch it: pull it once without`,
     );
   }
+  for (const blob of present) await receive?.(blob, signal);
 }
 
 /** @returns how many files were damaged */

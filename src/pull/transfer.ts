@@ -16,9 +16,21 @@ import { Scheduler } from "./engine/scheduler.ts";
 import { type EventListener, ProgressMeter, type Subject } from "./events.ts";
 import { withLease } from "./lease.ts";
 
+/**
+ * Does something with a blob that is there and verified. The transfer has ended only when this has,
+ * and when it fails, the transfer does.
+ *
+ * @param signal aborts when the transfer fails
+ */
+export type Receiver = (blob: BlobId, signal: AbortSignal) => Promise<void>;
+
 export interface TransferOptions {
   readonly client: RegistryClient;
   readonly repository: Repository;
+  /** Is given each blob as soon as it is there, also one that was before. */
+  readonly receive?: Receiver | undefined;
+  /** Bytes for which there has to be room beside the blobs. @default 0 */
+  readonly reserve?: number | undefined;
   readonly onEvent?: EventListener | undefined;
   readonly signal?: AbortSignal | undefined;
 }
@@ -38,35 +50,42 @@ export async function fetchBlobs(
   into: BlobDirectory,
   options: TransferOptions,
 ): Promise<void> {
+  const present: WantedBlob[] = [];
   const missing: WantedBlob[] = [];
   for (const blob of new Map(wanted.map((entry) => [entry.digest, entry])).values()) {
-    if (!(await into.has(blob))) missing.push(blob);
+    if (await into.has(blob)) present.push(blob);
+    else missing.push(blob);
   }
   // The largest first: the last one to end is then a small one.
   missing.sort((a, b) => b.size - a.size);
 
-  const { signal, onEvent } = options;
+  const { signal, onEvent, receive = async () => {}, reserve = 0 } = options;
   await makeDirectory(into.root);
-  await requireSpace(into.root, sizeOf(missing) - (await allocated(into.partial, missing)));
+  const needed = sizeOf(missing) - (await allocated(into.partial, missing)) + reserve;
+  await requireSpace(into.root, needed);
   using meter = new ProgressMeter(sizeOf(missing), onEvent);
-  if (missing.length > 0) {
-    using scheduler = new Scheduler(options);
-    const failed = new AbortController();
-    const ending = signal ? AbortSignal.any([signal, failed.signal]) : failed.signal;
-    const fetches: Promise<void>[] = [];
-    try {
+  using scheduler = missing.length > 0 ? new Scheduler(options) : undefined;
+  const failed = new AbortController();
+  const ending = signal ? AbortSignal.any([signal, failed.signal]) : failed.signal;
+  const tasks: Promise<void>[] = [];
+  const begin = (task: Promise<void>) => {
+    task.catch((error) => failed.abort(error));
+    tasks.push(task);
+  };
+  try {
+    for (const blob of present) begin(receive(blob, ending));
+    if (scheduler) {
       for (const blob of missing) {
         await scheduler.wantsMore(ending);
         const fetch = fetchBlob(blob, into, scheduler, meter, onEvent, ending);
-        fetch.catch((error) => failed.abort(error));
-        fetches.push(fetch);
+        begin(fetch.then(() => receive(blob, ending)));
       }
-      await Promise.all(fetches);
-    } catch (error) {
-      failed.abort(error);
-      await Promise.allSettled(fetches);
-      throw failed.signal.reason;
     }
+    await Promise.all(tasks);
+  } catch (error) {
+    failed.abort(error);
+    await Promise.allSettled(tasks);
+    throw failed.signal.reason;
   }
   meter.done();
 }

@@ -22,6 +22,7 @@ import { algorithmOf, type Digest, encodedOf } from "../oci/digest.ts";
 import type { Artifact } from "./artifact.ts";
 import { type ModelFile, prepareModel, syncTree } from "./assemble.ts";
 import type { Cache } from "./cache.ts";
+import type { Delivery } from "./delivery.ts";
 import { withLease } from "./lease.ts";
 import { linkFile } from "./link.ts";
 import {
@@ -33,6 +34,9 @@ import {
   sizeOf,
   writeRecord,
 } from "./record.ts";
+import { UnpackedLayers } from "./unpack/layers.ts";
+import type { UnpackLimits } from "./unpack/limits.ts";
+import { Unpacking } from "./unpack/unpacking.ts";
 
 /** The directory of a view that an engine opens. */
 export function modelPath(cache: Cache, digest: Digest): string {
@@ -51,18 +55,26 @@ export async function noteUse(cache: Cache, digest: Digest): Promise<void> {
   await utimes(recordPath(cache.viewPath(digest)), now, now).catch(() => {});
 }
 
+export interface ViewOptions {
+  readonly limits?: Partial<UnpackLimits> | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
 /**
- * Makes the view of an artifact, or makes it grow, so that it has all `files`, whose blobs are in
- * the cache. Only one process does at a time.
+ * Makes the view of an artifact, or makes it grow, so that it has all `files`. Only one process does
+ * at a time, and unpacks while blobs still come; others fetch along, and wait.
  *
- * @throws {Failure} `content` when archives or headers are hostile; then there is no new view
+ * @param delivery brings the blobs of `files` into the cache
+ * @throws {Failure} `content` when archives or headers are hostile; then there is no new view; what
+ *   the delivery throws
  */
 export async function ensureView(
   cache: Cache,
   artifact: Artifact,
   plan: Plan,
   files: readonly PlannedFile[],
-  signal?: AbortSignal,
+  delivery: Delivery,
+  { limits, signal }: ViewOptions = {},
 ): Promise<void> {
   const { digest } = artifact;
   const isDone = async () => {
@@ -70,11 +82,22 @@ export async function ensureView(
     return record !== undefined && covers(record, files);
   };
   const name = `view-${algorithmOf(digest)}-${encodedOf(digest)}`;
-  await withLease({ directory: cache.blobs.partial, name, isDone, signal }, async (working) => {
+  const failed = new AbortController();
+  const lease = {
+    directory: cache.blobs.partial,
+    name,
+    isDone,
+    onWait: () => void delivery.start().catch((error) => failed.abort(error)),
+    signal: signal ? AbortSignal.any([signal, failed.signal]) : failed.signal,
+  };
+  const work = withLease(lease, async (working, ending) => {
     const staging = `${working}.unpacked`;
     try {
       await mkdir(staging);
-      const model = await prepareModel(files, cache.blobs, staging, signal);
+      const layers = new UnpackedLayers(join(staging, "layers"), join(staging, "layer"));
+      const unpacking = new Unpacking(files, cache.blobs, layers, { limits, signal: ending });
+      await delivery.to((blob, failing) => unpacking.receive(blob, failing));
+      const model = await prepareModel(files, unpacking.modelFiles(), cache.blobs, staging);
       const view = cache.viewPath(digest);
       const record = describe(artifact, plan, files, model, await readRecord(recordPath(view)));
       const isNew = (await sizeOf(view)) === undefined;
@@ -92,6 +115,13 @@ export async function ensureView(
       await rm(staging, { recursive: true, force: true });
     }
   });
+  try {
+    await work;
+    await delivery.settle();
+  } catch (error) {
+    await delivery.settle(error);
+    throw error;
+  }
 }
 
 function recordPath(view: string): string {

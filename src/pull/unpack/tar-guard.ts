@@ -3,29 +3,17 @@
  * in silence as something else: it takes every type that it doesn't know, such as GNU's sparse
  * files, for a plain file, skips a size that it can't read, and buffers 8 MiB of metadata.
  */
-import { Failure } from "../lib/failure.ts";
+import { malformed, refused } from "./refusal.ts";
 
 const BLOCK = 512;
-/** Bytes of a PAX header or a long GNU name. */
-const MAX_METADATA = 1024 * 1024;
 
 /** Types whose entries have no data, whatever their size field says. */
 const bodyless = new Set(["1", "2", "3", "4", "5", "6"]);
 const files = new Set(["0", "\0", "7"]);
 const metadata = new Set(["x", "g", "L", "K"]);
 
-/** Passes a tar archive on unchanged. The stream fails with a `content` failure at what it refuses. */
-export function guardTar(source: string): TransformStream<Uint8Array, Uint8Array> {
-  const guard = new Guard(source);
-  return new TransformStream({
-    transform(chunk, controller) {
-      guard.check(chunk);
-      controller.enqueue(chunk);
-    },
-  });
-}
-
-class Guard {
+/** Is shown a tar archive chunk by chunk. */
+export class TarGuard {
   private readonly block = new Uint8Array(BLOCK);
   /** Bytes of the header block that have come. */
   private filled = 0;
@@ -37,13 +25,25 @@ class Guard {
     | undefined;
   /** The size that a PAX header gives the next entry. */
   private nextSize: number | undefined;
-  private ended = false;
+  /** Blocks of zeros one after the other: two end the archive. */
+  private zeros = 0;
 
-  constructor(private readonly source: string) {}
+  /**
+   * @param source what the archive is, for messages
+   * @param maxHeader bytes of a PAX header or a long GNU name
+   */
+  constructor(
+    private readonly source: string,
+    private readonly maxHeader: number,
+  ) {}
 
-  check(chunk: Uint8Array): void {
+  /**
+   * @returns how many of the chunk's bytes belong to the archive: what follows its end means nothing
+   * @throws {Failure} `content` for what is refused
+   */
+  check(chunk: Uint8Array): number {
     let at = 0;
-    while (at < chunk.byteLength && !this.ended) {
+    while (at < chunk.byteLength && this.zeros < 2) {
       if (this.skip > 0) {
         const length = Math.min(this.skip, chunk.byteLength - at);
         this.collectPax(chunk.subarray(at, at + length));
@@ -60,18 +60,28 @@ class Guard {
         }
       }
     }
+    return at;
   }
 
   private readHeader(): void {
     const { block } = this;
     if (block.every((byte) => byte === 0)) {
-      this.ended = true;
+      this.zeros++;
       return;
     }
+    this.zeros = 0;
+    if (!hasChecksum(block)) throw malformed(this.source, "the checksum of a header is wrong");
     const type = String.fromCharCode(block[156] ?? 0);
     if (metadata.has(type)) {
+      // Of two such headers before an entry the library keeps the later.
+      this.nextSize = undefined;
       const size = this.sizeField();
-      if (size > MAX_METADATA) throw this.refused(`it has ${size} bytes of metadata at one entry`);
+      if (size > this.maxHeader) {
+        throw refused(
+          this.source,
+          `it has ${size} bytes of metadata at one entry; if you trust it, raise --max-archive-header`,
+        );
+      }
       if (type === "x" || type === "g") {
         this.pax = { bytes: new Uint8Array(size), isGlobal: type === "g", filled: 0 };
       }
@@ -79,7 +89,7 @@ class Guard {
       return;
     }
     if (!files.has(type) && !bodyless.has(type)) {
-      throw this.refused(`it has an entry of the unsupported type ${JSON.stringify(type)}`);
+      throw refused(this.source, `it has an entry of the unsupported type ${JSON.stringify(type)}`);
     }
     this.skip = bodyless.has(type) ? 0 : padded(this.nextSize ?? this.sizeField());
     this.nextSize = undefined;
@@ -94,11 +104,11 @@ class Guard {
     if (this.pax.filled < collected.byteLength) return;
     this.pax = undefined;
     for (const { key, value } of this.paxRecords(collected)) {
-      if (key.startsWith("GNU.sparse.")) throw this.refused("it has a sparse file");
+      if (key.startsWith("GNU.sparse.")) throw refused(this.source, "it has a sparse file");
       if (key !== "size") continue;
       // Nobody means one size for all entries.
       if (isGlobal || !/^\d{1,16}$/.test(value)) {
-        throw this.refused("it has an entry with an invalid size");
+        throw refused(this.source, "it has an entry with an invalid size");
       }
       this.nextSize = Number(value);
     }
@@ -114,7 +124,7 @@ class Guard {
       const text = new TextDecoder().decode(bytes.subarray(start + (digits?.length ?? 0), end));
       const equals = text.indexOf("=");
       if (end > bytes.byteLength || equals < 1 || !text.endsWith("\n")) {
-        throw this.refused("it has a malformed PAX header");
+        throw refused(this.source, "it has a malformed PAX header");
       }
       yield { key: text.slice(0, equals), value: text.slice(equals + 1, -1) };
       start = end;
@@ -128,18 +138,27 @@ class Guard {
     if ((field[0] ?? 0) & 0x80) {
       for (const byte of [(field[0] ?? 0) & 0x7f, ...field.subarray(1)]) size = size * 256 + byte;
     } else {
-      const digits = String.fromCharCode(...field)
-        .replace(/[\0 ]+$/, "")
-        .trimStart();
-      size = /^[0-7]*$/.test(digits) ? Number.parseInt(digits || "0", 8) : Number.NaN;
+      size = octal(field);
     }
-    if (!Number.isSafeInteger(size)) throw this.refused("it has an entry with an invalid size");
+    if (!Number.isSafeInteger(size))
+      throw refused(this.source, "it has an entry with an invalid size");
     return size;
   }
+}
 
-  private refused(reason: string): Failure {
-    return new Failure("content", `refused the archive ${this.source}: ${reason}`);
-  }
+/** Whether the sum of a header's bytes is what it says, its own field counted as spaces. */
+function hasChecksum(block: Uint8Array): boolean {
+  const field = block.subarray(148, 156);
+  const sum = (bytes: Uint8Array) => bytes.reduce((total, byte) => total + byte, 0);
+  return sum(block) - sum(field) + field.byteLength * 0x20 === octal(field);
+}
+
+/** NaN when it is no number. */
+function octal(field: Uint8Array): number {
+  const digits = String.fromCharCode(...field)
+    .replace(/[\0 ]+$/, "")
+    .trimStart();
+  return /^[0-7]*$/.test(digits) ? Number.parseInt(digits || "0", 8) : Number.NaN;
 }
 
 function padded(size: number): number {

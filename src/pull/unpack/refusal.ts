@@ -1,0 +1,24 @@
+import { Failure } from "../../lib/failure.ts";
+
+/** The failure of an archive that asks for what isn't done. @param source what it is */
+export function refused(source: string, reason: string, options?: ErrorOptions): Failure {
+  return new Failure("content", `refused ${source}: ${reason}`, options);
+}
+
+/** The failure of an archive that isn't one, or damaged. @param source what it is */
+export function malformed(source: string, reason: string, options?: ErrorOptions): Failure {
+  return new Failure("content", `${source} isn't a valid tar archive: ${reason}`, options);
+}
+
+/** @param source the archive with which the artifact got too large */
+export function tooLarge(source: string): Failure {
+  return refused(
+    source,
+    "the artifact unpacks to more bytes than allowed; if you trust it, raise --max-unpacked-size",
+  );
+}
+
+/** A text from outside for a message, at a length that can be read. */
+export function quoted(text: string): string {
+  return JSON.stringify(text.length > 200 ? `${text.slice(0, 200)}…` : text);
+}

@@ -1,0 +1,125 @@
+/** Unpacking the archives of an artifact, each as soon as its blob is there. */
+import { join } from "node:path";
+import { KeyedLock } from "../../lib/lock.ts";
+import type { PlannedFile } from "../../model/planned-file.ts";
+import type { Digest } from "../../oci/digest.ts";
+import type { ModelFile } from "../assemble.ts";
+import type { BlobDirectory, BlobId } from "../blobs.ts";
+import { imageFiles } from "./image-tree.ts";
+import type { FileEntry, ImageEntry, UnpackedLayer } from "./layer.ts";
+import type { UnpackedLayers } from "./layers.ts";
+import { DEFAULT_LIMITS, type UnpackLimits } from "./limits.ts";
+import { tooLarge } from "./refusal.ts";
+import { isArchive, type PlannedArchive } from "./unpack-layer.ts";
+
+export interface UnpackingOptions {
+  readonly limits?: Partial<UnpackLimits> | undefined;
+  /** Hears when all that a blob was wanted for is unpacked. */
+  readonly onUnpacked?: (digest: Digest) => Promise<void>;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export class Unpacking {
+  private readonly done = new Map<PlannedArchive, UnpackedLayer>();
+  private readonly limits: UnpackLimits;
+  private readonly turns = new KeyedLock();
+  private bytes = 0;
+
+  /** @param files of the artifact, in the order of its layers */
+  constructor(
+    private readonly files: readonly PlannedFile[],
+    private readonly blobs: BlobDirectory,
+    private readonly layers: UnpackedLayers,
+    private readonly options: UnpackingOptions = {},
+  ) {
+    this.limits = { ...DEFAULT_LIMITS, ...options.limits };
+  }
+
+  /** Takes what an earlier run unpacked. @returns the files whose blobs are still needed */
+  async resume(): Promise<readonly PlannedFile[]> {
+    for (const file of this.files.filter(isArchive)) {
+      const layer = await this.layers.find(file);
+      if (layer) this.note(file, layer);
+    }
+    return this.files.filter((file) => !isArchive(file) || !this.done.has(file));
+  }
+
+  /**
+   * Unpacks what a blob is for, now that it is there; one archive at a time, so that memory stays
+   * bounded.
+   *
+   * @throws {Failure} `content` when an archive is hostile, malformed, or not what its `diffId` says
+   */
+  async receive({ digest }: BlobId, signal: AbortSignal): Promise<void> {
+    const wanted = this.files.filter((file) => file.descriptor.digest === digest);
+    const archives = wanted.filter(isArchive);
+    if (archives.length === 0) return;
+    const ending = this.options.signal ? AbortSignal.any([signal, this.options.signal]) : signal;
+    await this.turns.run("", async () => {
+      for (const file of archives) await this.unpack(file, ending);
+    });
+    if (archives.length === wanted.length) await this.options.onUnpacked?.(digest);
+  }
+
+  /**
+   * The files of all archives, when all were received.
+   *
+   * @throws {Failure} `content` when the layers of an image don't fit together
+   */
+  modelFiles(): ModelFile[] {
+    const files: ModelFile[] = [];
+    const image: UnpackedLayer[] = [];
+    for (const file of this.files.filter(isArchive)) {
+      const layer = this.layerOf(file);
+      if (file.target.kind === "image-layer") {
+        image.push(layer);
+        continue;
+      }
+      const origin = file.target.role === "config" ? "config-archive" : "archive";
+      for (const { path, number, size, digest } of layer.entries.filter(isFile)) {
+        files.push({ path, source: join(layer.directory, String(number)), size, digest, origin });
+      }
+    }
+    if (image.length > 0) {
+      for (const found of imageFiles(image, this.limits.maxArchiveEntries)) {
+        const { path, directory, number, size, digest } = found;
+        const source = join(directory, String(number));
+        files.push({ path, source, size, digest, origin: "archive" });
+      }
+    }
+    // Links that an image shows may have to be copies.
+    if (totalOf(files) > this.limits.maxUnpackedSize) throw tooLarge("the archives");
+    return files;
+  }
+
+  private async unpack(file: PlannedArchive, signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    const { limits } = this;
+    const maxBytes = limits.maxUnpackedSize - this.bytes;
+    const path = this.blobs.path(file.descriptor.digest);
+    const layer =
+      (await this.layers.find(file)) ??
+      (await this.layers.unpack(file, path, { limits, maxBytes, signal }));
+    this.note(file, layer);
+  }
+
+  private note(file: PlannedArchive, layer: UnpackedLayer): void {
+    if (!this.done.has(file)) this.bytes += totalOf(layer.entries.filter(isFile));
+    this.done.set(file, layer);
+  }
+
+  private layerOf(file: PlannedArchive): UnpackedLayer {
+    const layer = this.done.get(file);
+    if (!layer) throw new Error(`the layer ${file.descriptor.digest} wasn't unpacked`);
+    return layer;
+  }
+}
+
+function isFile(entry: ImageEntry): entry is FileEntry {
+  return entry.kind === "file";
+}
+
+/** Bytes. */
+function totalOf(files: readonly { readonly size: number }[]): number {
+  return files.reduce((sum, { size }) => sum + size, 0);
+}
