@@ -25,6 +25,14 @@ const connection = flags(
   "stallTimeout",
 );
 const speed = flags("Speed", "maxConnections", "limitRate");
+const archives = flags(
+  "Archives",
+  "maxUnpackedSize",
+  "maxArchiveEntries",
+  "maxArchiveRatio",
+  "maxArchiveHeader",
+  "maxZstdWindow",
+);
 const messages = flags("Messages", "logLevel", "logFormat", "config");
 const transfer = flags("Messages", "progress", "logLevel", "logFormat", "config");
 
@@ -56,6 +64,7 @@ const pull = command({
   flags: [
     flags("Flags", "output", "include", "exclude", "platform", "offline", "verify", "json"),
     flags("Cache", "cacheDir"),
+    archives,
     connection,
     speed,
     transfer,
@@ -111,6 +120,7 @@ const resolve = command({
   flags: [
     flags("Flags", "noPull", "platform", "offline"),
     flags("Cache", "cacheDir"),
+    archives,
     connection,
     speed,
     transfer,

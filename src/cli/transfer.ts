@@ -3,6 +3,7 @@ import { resolve } from "node:path";
 import type { Settings } from "../config/schema.ts";
 import { Cache, defaultCacheRoot } from "../pull/cache.ts";
 import type { EventListener } from "../pull/events.ts";
+import type { UnpackLimits } from "../pull/unpack/limits.ts";
 import type { RegistryClient } from "../registry/client.ts";
 import { type ConnectionSettings, openClient } from "./client.ts";
 import type { Context } from "./context.ts";
@@ -36,4 +37,16 @@ export async function transferring<Result>(
 
 export function openCache(context: Context, { cacheDir }: Pick<Settings, "cacheDir">): Cache {
   return new Cache(resolve(cacheDir ?? defaultCacheRoot(context.env)));
+}
+
+export type ArchiveSettings = Pick<
+  Settings,
+  "maxUnpackedSize" | "maxArchiveEntries" | "maxArchiveRatio" | "maxArchiveHeader" | "maxZstdWindow"
+>;
+
+/** What archives may ask for. */
+export function archiveLimits(settings: ArchiveSettings): UnpackLimits {
+  const { maxUnpackedSize, maxArchiveEntries, maxArchiveRatio } = settings;
+  const { maxArchiveHeader, maxZstdWindow } = settings;
+  return { maxUnpackedSize, maxArchiveEntries, maxArchiveRatio, maxArchiveHeader, maxZstdWindow };
 }

@@ -240,6 +240,41 @@ export const Settings = Type.Object({
   }),
   offline: Flag("Use only what is in the cache"),
   verify: Flag("Read what is in the cache again and check its digests"),
+  maxUnpackedSize: Type.Integer({
+    description: "Bytes that the archives of a model may unpack to, at most",
+    default: 2 * 1024 ** 4,
+    minimum: 0,
+    maximum: Number.MAX_SAFE_INTEGER,
+    notation: byteSize,
+  }),
+  maxArchiveEntries: Type.Integer({
+    description: "Entries that one archive may have, at most",
+    default: 100_000,
+    minimum: 1,
+    maximum: 100_000_000,
+    notation: count,
+  }),
+  maxArchiveRatio: Type.Integer({
+    description: "How many times larger a compressed archive may become; 256 MiB are always fine",
+    default: 100,
+    minimum: 1,
+    maximum: 1_000_000,
+    notation: count,
+  }),
+  maxArchiveHeader: Type.Integer({
+    description: "Bytes of one entry's names and attributes in an archive, at most",
+    default: 1024 ** 2,
+    minimum: 1024,
+    maximum: 8 * 1024 ** 2,
+    notation: byteSize,
+  }),
+  maxZstdWindow: Type.Integer({
+    description: "Memory that decompressing zstd may take, at most",
+    default: 128 * 1024 ** 2,
+    minimum: 1024 ** 2,
+    maximum: 2 * 1024 ** 3,
+    notation: byteSize,
+  }),
   olderThan: Type.Optional(
     Type.Integer({
       description: "Remove also what wasn't pulled for this long",

@@ -3,11 +3,18 @@ import type { Reference } from "../../oci/reference.ts";
 import { pull } from "../../pull/pull.ts";
 import type { Context } from "../context.ts";
 import { platformOf } from "../platform.ts";
-import { openCache, type TransferSettings, transferring } from "../transfer.ts";
+import {
+  type ArchiveSettings,
+  archiveLimits,
+  openCache,
+  type TransferSettings,
+  transferring,
+} from "../transfer.ts";
 
 export default async function pullCommand(
   this: Context,
   settings: TransferSettings &
+    ArchiveSettings &
     Pick<
       Settings,
       "output" | "include" | "exclude" | "platform" | "offline" | "verify" | "json" | "cacheDir"
@@ -26,6 +33,7 @@ export default async function pullCommand(
       platform: platformOf(settings),
       offline,
       verify,
+      limits: archiveLimits(settings),
       onEvent,
       signal: this.signal,
     }),

@@ -3,11 +3,19 @@ import type { Reference } from "../../oci/reference.ts";
 import { resolve } from "../../pull/resolve.ts";
 import type { Context } from "../context.ts";
 import { platformOf } from "../platform.ts";
-import { openCache, type TransferSettings, transferring } from "../transfer.ts";
+import {
+  type ArchiveSettings,
+  archiveLimits,
+  openCache,
+  type TransferSettings,
+  transferring,
+} from "../transfer.ts";
 
 export default async function resolveCommand(
   this: Context,
-  settings: TransferSettings & Pick<Settings, "noPull" | "platform" | "offline" | "cacheDir">,
+  settings: TransferSettings &
+    ArchiveSettings &
+    Pick<Settings, "noPull" | "platform" | "offline" | "cacheDir">,
   reference: Reference,
 ): Promise<void> {
   const { noPull, offline } = settings;
@@ -19,6 +27,7 @@ export default async function resolveCommand(
       platform: platformOf(settings),
       pull: !noPull,
       offline,
+      limits: archiveLimits(settings),
       onEvent,
       signal: this.signal,
     }),
