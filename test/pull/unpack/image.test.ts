@@ -2,6 +2,8 @@
 import { describe, expect, test } from "bun:test";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import fc from "fast-check";
+import { checkedFilePath } from "../../../src/model/path.ts";
 import { type ImageFile, imageFiles } from "../../../src/pull/unpack/image-tree.ts";
 import { failureOf } from "../fixtures.ts";
 import { concat, type Entry, pax, tar, tarEntry } from "../tar.ts";
@@ -304,5 +306,43 @@ describe("a layer of an image is refused", () => {
   test("but devices, FIFOs and sockets in models/ are left out", async () => {
     const devices = ["3", "4", "6"].map((type) => ({ name: `models/dev${type}`, type }));
     expect(await show([...devices, file("models/a", "a")])).toEqual({ a: "a" });
+  });
+});
+
+describe("whatever entries an image has", () => {
+  /** Mostly the first, so that most layers have something that is right. */
+  const seldom = <T>(often: readonly T[], rarely: readonly T[]) =>
+    fc.oneof(
+      { weight: 40, arbitrary: fc.constantFrom(...often) },
+      { weight: 1, arbitrary: fc.constantFrom(...rarely) },
+    );
+  const name = seldom(["a", "b", "c", "d", ".wh.a"], ["A", ".wh..wh..opq", ".wh.", "..", ".", ""]);
+  const path = fc
+    .tuple(
+      seldom(["models"], ["./models", "/models", "etc", "", ".."]),
+      fc.array(name, { minLength: 1, maxLength: 3 }),
+    )
+    .map(([root, names]) => [root, ...names].join("/"));
+  const linkname = fc.oneof(path, name);
+  const entry = fc.record({ name: path, type: seldom(["0", "2", "5"], ["1", "3", "Z"]), linkname });
+  const layers = fc.array(fc.array(entry, { maxLength: 5 }), {
+    minLength: 1,
+    maxLength: 3,
+  });
+
+  test("its files have safe paths, each once, or it is refused", async () => {
+    let shown = 0;
+    const check = async (images: readonly Entry[][]) => {
+      const files = await list(images).catch(async (error: unknown) => {
+        await failureOf(Promise.reject(error), "content");
+        return [];
+      });
+      const paths = files.map((found) => checkedFilePath(found.path, "the image"));
+      expect(new Set(paths).size).toBe(paths.length);
+      if (files.length > 0) shown++;
+    };
+    await fc.assert(fc.asyncProperty(layers, check), { numRuns: 400 });
+    // Else it would check nothing.
+    expect(shown).toBeGreaterThan(10);
   });
 });
