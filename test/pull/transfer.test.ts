@@ -66,6 +66,47 @@ describe("fetching blobs", () => {
     expect(world.requests).toEqual([]);
   });
 
+  test("gives each to its receiver, one that was there too, and ends when that has", async () => {
+    const blobs = await Promise.all(["there", "not there", "nor there"].map(upload));
+    const into = newDirectory();
+    await fetchInto(blobs.slice(0, 1), into);
+    const received: string[] = [];
+    const receive = async ({ digest }: { digest: Digest }) => {
+      const content = readFileSync(into.path(digest), "utf8");
+      await Bun.sleep(5);
+      received.push(content);
+    };
+    const { client } = world;
+    await fetchBlobs(blobs, into, { client, repository: repository(), receive });
+    expect(received.sort()).toEqual(["nor there", "not there", "there"]);
+  });
+
+  test("fails when its receiver does, and ends what is under way", async () => {
+    const blobs = await Promise.all(["x", "y".repeat(5_000_000)].map(upload));
+    const { client } = world;
+    const receive = async (_: unknown, signal: AbortSignal) => {
+      signal.throwIfAborted();
+      throw new Error("of no use");
+    };
+    const into = newDirectory();
+    await expect(
+      fetchBlobs(blobs, into, { client, repository: repository(), receive }),
+    ).rejects.toThrow("of no use");
+  });
+
+  test("asks first whether there is room for what will be made of them", async () => {
+    const blobs = [await upload("little")];
+    world.requests.length = 0;
+    const { client } = world;
+    const fetching = fetchBlobs(blobs, newDirectory(), {
+      client,
+      repository: repository(),
+      reserve: 2 ** 52,
+    });
+    expect((await failureOf(fetching, "disk")).message).toContain("not enough space");
+    expect(world.requests).toEqual([]);
+  });
+
   test("tells how far it is, and ends with all of it", async () => {
     const blobs = await Promise.all(["some bytes", "and some more"].map(upload));
     const events: TransferEvent[] = [];

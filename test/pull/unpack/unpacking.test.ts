@@ -5,7 +5,7 @@ import { gzipSync, zstdCompressSync } from "node:zlib";
 import { DOCKER_CONFIG_TAR, DOCKER_CONFIG_V01, DOCKER_LICENSE } from "../../../src/model/docker.ts";
 import type { PlannedFile } from "../../../src/model/planned-file.ts";
 import { digestOf, encodedOf } from "../../../src/oci/digest.ts";
-import { parseReference, type Reference } from "../../../src/oci/reference.ts";
+import { formatReference, parseReference, type Reference } from "../../../src/oci/reference.ts";
 import { BlobDirectory } from "../../../src/pull/blobs.ts";
 import { type PullOptions, pull } from "../../../src/pull/pull.ts";
 import { UnpackedLayers } from "../../../src/pull/unpack/layers.ts";
@@ -172,6 +172,15 @@ describe("the archives of an artifact", () => {
   });
 });
 
+/** What is below a directory; nothing while it comes or goes. */
+function paths(directory: string): string[] {
+  try {
+    return readdirSync(directory, { recursive: true, encoding: "utf8" });
+  } catch {
+    return [];
+  }
+}
+
 describe("a pull", () => {
   let world: World;
   let reference: Reference;
@@ -279,6 +288,40 @@ describe("a pull", () => {
     expect(readdirSync(output)).toEqual([".ocireg"]);
     expect(existsSync(join(output, ".ocireg/unpacked"))).toBe(false);
   });
+
+  test.each(["cache", "directory"])(
+    "that is killed while it unpacks into a %s leaves nothing",
+    async (where) => {
+      const large = world.reference("user/large:v1");
+      // Every file is synced, so that there is time to kill.
+      const names = Array.from({ length: 2000 }, (_, index) => `vocab/${index}.txt`);
+      const content = tar(...names.map((name) => ({ name, content: name })));
+      await pushArtifact(world, large, {
+        configType: DOCKER_CONFIG_V01,
+        layers: [{ mediaType: DOCKER_CONFIG_TAR, content }],
+      });
+      const cache = world.newCache();
+      const output = where === "directory" ? temporaryDirectory() : undefined;
+      const own = output === undefined ? cache.root : join(output, ".ocireg");
+      const program = join(import.meta.dir, "../pull-process.ts");
+      const words = [formatReference(large), cache.root, ...(output === undefined ? [] : [output])];
+      const child = Bun.spawn([process.execPath, program, ...words], { stderr: "inherit" });
+      const partial = join(own, "partial");
+      const isUnpacking = () => paths(partial).some((path) => /layer\..*\/0$/.test(path));
+      while (!isUnpacking() && child.exitCode === null) await Bun.sleep(1);
+      child.kill("SIGKILL");
+      await child.exited;
+      expect(child.signalCode).toBe("SIGKILL");
+      expect(existsSync(join(cache.root, "views"))).toBe(false);
+      if (output) expect(readdirSync(output)).toEqual([".ocireg"]);
+
+      world.requests.length = 0;
+      const { path } = await pullTo({ reference: large, cache, output });
+      expect(readdirSync(join(path, "vocab"))).toHaveLength(names.length);
+      expect(readdirSync(partial)).toEqual([]);
+      expect(world.requests.filter((request) => request === "GET blobs")).toEqual([]);
+    },
+  );
 
   test("takes the limits that it is given", async () => {
     const limits = { maxArchiveEntries: 0 };
