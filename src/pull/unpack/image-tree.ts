@@ -157,6 +157,7 @@ class Listing {
    */
   private list(directory: DirectoryNode, shown: string, real: readonly string[]): void {
     this.open.push(directory);
+    if (this.open.length > MAX_DEPTH) throw tooDeep(shown);
     for (const [name, child] of directory.children) {
       const path = shown === "" ? name : `${shown}/${name}`;
       if (++this.visited > this.maxFiles) throw this.tooMany();
@@ -229,6 +230,13 @@ class Listing {
       `refused the image: with its links it shows more than ${this.maxFiles} files; if you trust it, raise --max-archive-entries`,
     );
   }
+}
+
+function tooDeep(path: string): Failure {
+  return new Failure(
+    "content",
+    `refused the image: ${quoted(path)} is deeper than ${MAX_DEPTH} components`,
+  );
 }
 
 /** Of where a symlink leads: `..` stays, because what it means depends on what came before. */

@@ -69,6 +69,13 @@ describe("an archive is unpacked", () => {
     ).toEqual(["sub/a", "sub/b"]);
   });
 
+  test("with dots in names, and code and pickles as they are", async () => {
+    const pickle = "cos\nsystem\n(S'touch evil'\ntR.";
+    const names = ["a..b", "..a", "a../...", "model.pt", "modeling.py"];
+    const { files } = unpack(tar(...names.map((name) => ({ name, content: pickle }))));
+    expect(await files()).toEqual(Object.fromEntries(names.map((name) => [name, pickle])));
+  });
+
   test("with modes 0644 and 0755, without owners and special bits", async () => {
     const { out, done } = unpack(
       tar(

@@ -273,6 +273,15 @@ describe("a link in an image", () => {
     expect(await refusal([file("models/real/a"), link, below])).toContain("collides");
   });
 
+  test("that lengthens paths is bounded", async () => {
+    const chain = (length: number) => [
+      ...Array.from({ length }, (_, i) => symlink(`models/d${i}/x`, `../d${i + 1}`)),
+      file(`models/d${length}/file`, "f"),
+    ];
+    expect(Object.keys(await show(chain(3)))).toContain("d0/x/x/x/file");
+    expect(await refusal(chain(200))).toContain("deeper than 32 components");
+  });
+
   test("that multiplies what is there is bounded", async () => {
     const layer = Array.from({ length: 20 }, (_, i) => [
       symlink(`models/d${i}/a`, `../d${i + 1}`),
