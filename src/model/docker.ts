@@ -6,7 +6,10 @@ import { Failure } from "../lib/failure.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import { encodedOf } from "../oci/digest.ts";
 import type { Manifest } from "../oci/manifest.ts";
+import { layersOf } from "../oci/partial.ts";
+import { diffIdsOf, expectDiffId } from "./diff-ids.ts";
 import type { FormatReader, ModelDescription } from "./format.ts";
+import { asObject, asText, parseObject, present } from "./json.ts";
 import { annotatedPath, type PlannedFile, type Target } from "./planned-file.ts";
 
 const PREFIX = "application/vnd.docker.ai.";
@@ -23,16 +26,15 @@ export const DOCKER_DIRECTORY_TAR = "application/vnd.docker.ai.dir.tar";
 export const docker: FormatReader = {
   format: "docker",
   usesConfig: true,
-  recognises(manifest: Manifest): boolean {
+  declares(manifest: Manifest): boolean {
     if (manifest.kind !== "image") return false;
-    const { config, layers } = manifest.content;
-    return (
-      config.mediaType === DOCKER_CONFIG_V01 ||
-      config.mediaType === DOCKER_CONFIG_V02 ||
-      layers.some((layer) => layer.mediaType.startsWith(PREFIX))
-    );
+    const { mediaType } = manifest.content.config;
+    return mediaType === DOCKER_CONFIG_V01 || mediaType === DOCKER_CONFIG_V02;
   },
-  describe: describeConfig,
+  recognises(manifest: Manifest): boolean {
+    return layersOf(manifest).some(({ mediaType }) => mediaType.startsWith(PREFIX));
+  },
+  describe,
   plan({ layers, config }) {
     checkDiffIds(layers, config);
     const isDirectory = layers.some((layer) => layer.mediaType === DOCKER_SAFETENSORS);
@@ -119,45 +121,22 @@ function isNamed(layers: readonly Descriptor[], mediaType: string): boolean {
 
 /** Layers are never compressed, so that a config which lists them must list their digests. */
 function checkDiffIds(layers: readonly Descriptor[], config: Uint8Array | undefined): void {
-  const rootfs = asObject(parseConfig(config)["rootfs"]);
-  const diffIds: unknown = rootfs["diff_ids"];
-  if (!Array.isArray(diffIds) || diffIds.length !== layers.length) return;
-  const index = layers.findIndex((layer, i) => layer.digest !== diffIds[i]);
-  if (index >= 0) {
-    throw new Failure(
-      "content",
-      `the config of the artifact says that its layer ${index} is ${JSON.stringify(String(diffIds[index]).slice(0, 200))}, its manifest says ${layers[index]?.digest}`,
-    );
-  }
+  const diffIds = diffIdsOf(layers, asObject(parseObject(config)["rootfs"])["diff_ids"]);
+  for (const [index, layer] of layers.entries()) expectDiffId(layer, "none", diffIds[index]);
 }
 
-/** Reads the fields that are there and of the right type; a config that isn't JSON has none. */
-function describeConfig(config: Uint8Array): ModelDescription {
-  const json = parseConfig(config);
+function describe(config: Uint8Array): ModelDescription {
+  const json = parseObject(config);
   const model = asObject(json["config"]);
   const descriptor = asObject(json["descriptor"]);
-  const text = (key: string, value: unknown) =>
-    typeof value === "string" && value !== "" ? { [key]: value } : {};
   const contextSize = model["context_size"];
-  return {
-    ...text("format", model["format"]),
-    ...text("architecture", model["architecture"]),
-    ...text("parameters", model["parameters"]),
-    ...text("quantization", model["quantization"]),
-    ...text("size", model["size"]),
-    ...(typeof contextSize === "number" && { contextSize }),
-    ...text("created", descriptor["created"] ?? descriptor["createdAt"]),
-  };
-}
-
-function parseConfig(config: Uint8Array | undefined): Record<string, unknown> {
-  try {
-    return config ? asObject(JSON.parse(new TextDecoder().decode(config))) : {};
-  } catch {
-    return {};
-  }
-}
-
-function asObject(value: unknown): Record<string, unknown> {
-  return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
+  return present<ModelDescription>({
+    format: asText(model["format"]),
+    architecture: asText(model["architecture"]),
+    parameters: asText(model["parameters"]),
+    quantization: asText(model["quantization"]),
+    size: asText(model["size"]),
+    contextSize: typeof contextSize === "number" ? contextSize : undefined,
+    created: asText(descriptor["created"]) ?? asText(descriptor["createdAt"]),
+  });
 }

@@ -1,5 +1,6 @@
 /** What a model's own files say about it. */
 import type { GgufHead } from "./gguf.ts";
+import { asObject } from "./json.ts";
 import { countParameters, type SafetensorsHeader } from "./safetensors.ts";
 
 /** What the weights and config.json say about a model. */
@@ -80,8 +81,4 @@ function mostUsedType(headers: readonly SafetensorsHeader[]): string | undefined
 /** `context_size` is an int32. */
 function isTokenCount(value: unknown): value is number {
   return Number.isInteger(value) && (value as number) > 0 && (value as number) < 2 ** 31;
-}
-
-function asObject(value: unknown): Record<string, unknown> {
-  return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
 }

@@ -27,9 +27,11 @@ export function checkedPath(text: string, source: string): string {
   if (text === "") throw reject("it is empty");
   if (text.startsWith("/")) throw reject("it is absolute");
   if (text.includes("\\")) throw reject("it has a backslash");
-  if (/\p{Cc}/u.test(text)) throw reject("it has a control character");
-  // A decoder that met bytes which aren't UTF-8 leaves U+FFFD in their place.
-  if (!text.isWellFormed() || text.includes("\ufffd")) throw reject("it isn't valid UTF-8");
+  if (!isPlain(text)) {
+    if (/\p{Cc}/u.test(text)) throw reject("it has a control character");
+    // A decoder that met bytes which aren't UTF-8 leaves U+FFFD in their place.
+    if (!text.isWellFormed() || text.includes("\ufffd")) throw reject("it isn't valid UTF-8");
+  }
   if (/(?:^|\/)\.\.(?:\/|$)/.test(text)) throw reject('it has a ".." component');
 
   const path = text.replace(/^(?:\.\/+)+/, "").replace(/\/$/, "");
@@ -101,8 +103,14 @@ export class PathSet {
   }
 }
 
+/** Printable ASCII, as all but a few paths are: nothing in it needs a closer look. */
+function isPlain(text: string): boolean {
+  return /^[ -~]*$/.test(text);
+}
+
 /** What is equal for paths that some file system can't tell apart. */
 function collisionKey(path: string): string {
+  if (isPlain(path)) return path.toLowerCase();
   // Upper case first: it is what makes "ß" and "ss" one.
   return path.normalize("NFKC").toUpperCase().toLowerCase().normalize("NFKC");
 }

@@ -6,21 +6,29 @@ import { Failure } from "../lib/failure.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import { isDigest } from "../oci/digest.ts";
 import { MAX_MANIFEST_SIZE, type Manifest } from "../oci/manifest.ts";
+import { layersOf } from "../oci/partial.ts";
 import { docker } from "./docker.ts";
 import type { Format, FormatReader, ModelDescription } from "./format.ts";
 import { generic } from "./generic.ts";
+import { image } from "./image.ts";
+import { kitops } from "./kitops.ts";
+import { modelpack } from "./modelpack.ts";
+import { ollama } from "./ollama.ts";
+import { oras } from "./oras.ts";
 import { isCompleteModel, isConsolidated, type PlannedFile, settlePaths } from "./planned-file.ts";
 
 export interface Plan {
   readonly format: Format;
+  /** The reference of another artifact of the format, whose model is also that of this one. */
+  readonly parent?: string;
   /** In the order of the manifest's layers. */
   readonly files: readonly PlannedFile[];
   /** One line each, for people. */
   readonly warnings: readonly string[];
 }
 
-/** The first that recognises a manifest reads it. */
-const readers: readonly FormatReader[] = [docker, generic];
+/** The first that a manifest declares reads it, else the first that recognises it. */
+const readers: readonly FormatReader[] = [kitops, modelpack, docker, ollama, oras, image, generic];
 
 /** The config blob that {@link plan} wants for a manifest, undefined when it wants none. */
 export function configFor(manifest: Manifest): Descriptor | undefined {
@@ -44,15 +52,21 @@ export function configFor(manifest: Manifest): Descriptor | undefined {
  *   are hostile or contradict each other
  */
 export function plan(manifest: Manifest, config?: Uint8Array): Plan {
+  if (manifest.kind !== "image" && manifest.kind !== "artifact") {
+    throw new Failure("content", `a manifest of type ${manifest.mediaType} can't be pulled`);
+  }
   const layers = layersOf(manifest);
   for (const layer of layers) checkDescriptor(layer, "layer");
   const reader = readerFor(manifest);
-  const { files, warnings } = reader.plan({ manifest, layers, config });
+  const { files, warnings, parent } = reader.plan({ manifest, layers, config });
+  if (parent === undefined) requireFiles(layers, files, warnings);
+  for (const { descriptor } of files) checkDescriptor(descriptor, "config");
   const settled = settlePaths(files);
   const kept = withoutConsolidated(settled);
   const keeps = new Set(kept);
   return {
     format: reader.format,
+    ...(parent !== undefined && { parent }),
     files: kept,
     warnings: [
       ...warnings,
@@ -69,23 +83,24 @@ export function describeModel(manifest: Manifest, config: Uint8Array): ModelDesc
 }
 
 function readerFor(manifest: Manifest): FormatReader {
-  return readers.find((reader) => reader.recognises(manifest)) ?? generic;
+  return (
+    readers.find((reader) => reader.declares?.(manifest)) ??
+    readers.find((reader) => reader.recognises(manifest)) ??
+    generic
+  );
 }
 
-function layersOf(manifest: Manifest): readonly Descriptor[] {
-  const layers =
-    manifest.kind === "image"
-      ? manifest.content.layers
-      : manifest.kind === "artifact"
-        ? (manifest.content.blobs ?? [])
-        : undefined;
-  if (layers === undefined) {
-    throw new Failure("content", `a manifest of type ${manifest.mediaType} can't be pulled`);
-  }
+function requireFiles(
+  layers: readonly Descriptor[],
+  files: readonly PlannedFile[],
+  [reason]: readonly string[],
+): void {
   if (layers.length === 0) {
     throw new Failure("content", "the manifest has no layers: there is nothing to pull");
   }
-  return layers;
+  if (files.length === 0) {
+    throw new Failure("content", `no layer of the manifest is part of a model: ${reason}`);
+  }
 }
 
 function checkDescriptor({ digest }: Descriptor, role: string): void {
@@ -96,12 +111,14 @@ function checkDescriptor({ digest }: Descriptor, role: string): void {
   );
 }
 
-/** A second copy of the weights in Mistral's format is left out when the usual one is complete. */
+/**
+ * A second copy of the weights in Mistral's format is left out when the usual one is complete, and
+ * its configuration is there or may be: who packs archives packs that into one of them.
+ */
 function withoutConsolidated(files: readonly PlannedFile[]): readonly PlannedFile[] {
   const paths = files.flatMap(({ target }) => (target.kind === "file" ? [target.path] : []));
   const hasConfig =
-    paths.includes("config.json") ||
-    files.some(({ target }) => target.kind === "archive" && target.role === "config");
+    paths.includes("config.json") || files.some(({ target }) => target.kind === "archive");
   if (!hasConfig || !isCompleteModel(paths)) return files;
   return files.filter(({ target }) => target.kind !== "file" || !isConsolidated(target.path));
 }

@@ -7,9 +7,18 @@ import { checkedFilePath, PathSet } from "./path.ts";
 /** Where the content of a layer goes. Paths are relative to the model's root, and checked. */
 export type Target =
   /** The layer is this file. */
-  | { readonly kind: "file"; readonly path: string }
+  | {
+      readonly kind: "file";
+      readonly path: string;
+      /** @default "none" */
+      readonly compression?: Compression;
+      /** What is written there instead: the layer in the form that people and programs read. */
+      readonly content?: string;
+    }
   /** The layer is a weight file, and only the headers of all of them tell its name. */
   | { readonly kind: "shard"; readonly encoding: "safetensors" | "gguf" }
+  /** The layer is a weight file or a tar archive, and only its first bytes tell which. */
+  | { readonly kind: "unnamed" }
   /** The layer is a tar archive to unpack in the root. */
   | {
       readonly kind: "archive";
@@ -17,11 +26,19 @@ export type Target =
       readonly compression: Compression;
       /** The folder in which every entry must lie. @default the root */
       readonly within?: string;
+      /** The folder that its entries' names begin at. @default the root */
+      readonly into?: string;
     }
   /** The layer is one of a container image; of all of them together, `models/` is the root. */
   | { readonly kind: "image-layer"; readonly compression: Compression };
 
 export type Compression = "none" | "gzip" | "zstd";
+
+/** What the end of a layer's media type says: `…tar+gzip`, `…tar.gzip`, `…tar+zstd`. */
+export function compressionOf(mediaType: string): Compression {
+  if (/[+.]gzip$/.test(mediaType)) return "gzip";
+  return mediaType.endsWith("+zstd") ? "zstd" : "none";
+}
 
 export interface PlannedFile {
   readonly descriptor: Descriptor;
@@ -80,7 +97,7 @@ export function settlePaths(files: readonly PlannedFile[]): PlannedFile[] {
     if (owner !== undefined) {
       throw new Failure(
         "content",
-        `two layers of the manifest want the path ${JSON.stringify(target.path)}: ${owner} and ${descriptor.digest}`,
+        `two layers of the manifest want the path ${JSON.stringify(target.path.slice(0, 200))}: ${owner} and ${descriptor.digest}`,
       );
     }
     owners.set(target.path, descriptor.digest);
@@ -94,14 +111,21 @@ export function settlePaths(files: readonly PlannedFile[]): PlannedFile[] {
  * `consolidated.safetensors` is a second copy that would make loaders choose another format.
  */
 export function isCompleteModel(names: readonly string[]): boolean {
-  if (names.includes("model.safetensors")) return true;
-  const shards = names.flatMap((name) => {
-    const match = /^model-(\d{5})-of-(\d{5})\.safetensors$/.exec(name);
-    return match ? [{ number: Number(match[1]), count: Number(match[2]) }] : [];
-  });
-  const count = shards[0]?.count ?? 0;
-  const numbers = new Set(shards.filter((s) => s.count === count).map((s) => s.number));
-  return count > 0 && numbers.size === count;
+  return names.includes("model.safetensors") || completeShards(names).length > 0;
+}
+
+/** The shards of a model by their names, in their order; none when one is missing. */
+export function completeShards(names: readonly string[]): string[] {
+  const shards = names.filter((name) => shardNumbers(name) !== undefined).sort();
+  const count = shardNumbers(shards[0] ?? "")?.count;
+  const set = [...new Set(shards)].filter((name) => shardNumbers(name)?.count === count);
+  const isComplete = set.every((name, index) => shardNumbers(name)?.number === index + 1);
+  return isComplete && set.length === count ? set : [];
+}
+
+function shardNumbers(name: string): { number: number; count: number } | undefined {
+  const match = /^model-(\d{5})-of-(\d{5})\.safetensors$/.exec(name);
+  return match ? { number: Number(match[1]), count: Number(match[2]) } : undefined;
 }
 
 /** Whether a name is that of weights in Mistral's own format, at any depth. */

@@ -38,16 +38,25 @@ export function nameShards(
   const names = shards.map((_, index) =>
     shardName("model", index + 1, shards.length, "safetensors"),
   );
-  const written = new Map<string, string>();
-  for (const [index, shard] of shards.entries()) {
-    for (const tensor of shard.tensors) {
-      if (written.has(tensor)) throw twice(tensor);
-      written.set(tensor, names[index] ?? "");
+  return { names, index: indexOf(shards, names) };
+}
+
+/**
+ * An index of shards that have `names`, in their order.
+ *
+ * @throws {Failure} `content` when two of them share a tensor
+ */
+export function indexOf(shards: readonly Shard[], names: readonly string[]): string {
+  const files = new Map<string, string>();
+  for (const [index, { tensors }] of shards.entries()) {
+    for (const tensor of tensors) {
+      if (files.has(tensor)) throw twice(tensor);
+      files.set(tensor, names[index] ?? "");
     }
   }
   const totalSize = shards.reduce((sum, shard) => sum + shard.dataLength, 0);
-  const index = { metadata: { total_size: totalSize }, weight_map: Object.fromEntries(written) };
-  return { names, index: `${JSON.stringify(index, null, 2)}\n` };
+  const index = { metadata: { total_size: totalSize }, weight_map: Object.fromEntries(files) };
+  return `${JSON.stringify(index, null, 2)}\n`;
 }
 
 function matchShards(

@@ -1,6 +1,8 @@
 /** Weight files and manifests, made by hand. */
 import { expect } from "bun:test";
 import { Failure } from "../../src/lib/failure.ts";
+import { plan } from "../../src/model/plan.ts";
+import type { Target } from "../../src/model/planned-file.ts";
 import type { Descriptor } from "../../src/oci/descriptor.ts";
 import { digestOf } from "../../src/oci/digest.ts";
 import type { Manifest } from "../../src/oci/manifest.ts";
@@ -104,17 +106,46 @@ export function layer({ mediaType, content = mediaType, annotations }: LayerInpu
   return { mediaType, digest: digestOf(content), size, ...(annotations && { annotations }) };
 }
 
-export function imageManifest(configType: string, layers: readonly Descriptor[]): Manifest {
+export function imageManifest(
+  configType: string,
+  layers: readonly Descriptor[],
+  artifactType?: string,
+): Manifest {
   return {
     kind: "image",
     mediaType: OCI_IMAGE_MANIFEST,
     content: {
       schemaVersion: 2,
       mediaType: OCI_IMAGE_MANIFEST,
+      ...(artifactType !== undefined && { artifactType }),
       config: layer({ mediaType: configType, content: "{}" }),
       layers: [...layers],
     },
   };
+}
+
+/** What each layer of a manifest becomes, in short. */
+export function targetsOf(manifest: Manifest, config?: unknown): string[] {
+  const bytes = config === undefined ? undefined : Buffer.from(JSON.stringify(config));
+  return plan(manifest, bytes).files.map(({ target }) => inShort(target));
+}
+
+function inShort(target: Target): string {
+  switch (target.kind) {
+    case "file":
+      return target.compression ? `${target.path} ${target.compression}` : target.path;
+    case "shard":
+      return `shard ${target.encoding}`;
+    case "image-layer":
+      return `image-layer ${target.compression}`;
+    case "unnamed":
+      return "unnamed";
+    case "archive": {
+      const within = target.within ? ` within ${target.within}` : "";
+      const into = target.into ? ` into ${target.into}` : "";
+      return `archive ${target.compression}${within}${into}`;
+    }
+  }
 }
 
 export const filepath = (path: string) => ({ "org.cncf.model.filepath": path });

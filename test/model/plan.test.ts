@@ -10,22 +10,58 @@ import {
   DOCKER_MMPROJ,
   DOCKER_SAFETENSORS,
 } from "../../src/model/docker.ts";
+import type { Format } from "../../src/model/format.ts";
+import { MODELPACK_CONFIG, MODELPACK_MANIFEST } from "../../src/model/modelpack.ts";
 import { configFor, describeModel, plan } from "../../src/model/plan.ts";
 import type { Digest } from "../../src/oci/digest.ts";
-import { OCI_EMPTY, OCI_IMAGE_INDEX } from "../../src/oci/media-types.ts";
-import { filepath, imageManifest, type LayerInput, layer, refusal } from "./fixtures.ts";
+import {
+  DOCKER_IMAGE_CONFIG,
+  OCI_EMPTY,
+  OCI_IMAGE_CONFIG,
+  OCI_IMAGE_INDEX,
+  OCI_LAYER,
+} from "../../src/oci/media-types.ts";
+import { filepath, imageManifest, type LayerInput, layer, refusal, targetsOf } from "./fixtures.ts";
 
 const title = (name: string) => ({ "org.opencontainers.image.title": name });
 
-/** What each layer becomes, in short. */
-function targets(configType: string, ...inputs: LayerInput[]): string[] {
-  return plan(imageManifest(configType, inputs.map(layer))).files.map(({ target }) => {
-    if (target.kind === "file") return target.path;
-    if (target.kind === "shard") return `shard:${target.encoding}`;
-    return target.kind === "archive" ? `archive:${target.role}` : target.kind;
+const docker = (...inputs: LayerInput[]) =>
+  targetsOf(imageManifest(DOCKER_CONFIG_V01, inputs.map(layer)));
+
+describe("the format of a manifest", () => {
+  const kit = "application/vnd.kitops.modelkit.";
+  const KIT = `${kit}model.v1.tar`;
+  const MODELPACK = "application/vnd.cncf.model.doc.v1.tar";
+  const OLLAMA = "application/vnd.ollama.image.model";
+
+  test.each<[string, config: string, layers: string[], artifactType?: string]>([
+    ["kitops", `${kit}config.v1+json`, [OLLAMA, DOCKER_GGUF], MODELPACK_MANIFEST],
+    ["kitops", MODELPACK_CONFIG, [OLLAMA], `${kit}manifest.v1+json`],
+    ["modelpack", DOCKER_CONFIG_V02, [OLLAMA, KIT], MODELPACK_MANIFEST],
+    ["modelpack", MODELPACK_CONFIG, [KIT]],
+    ["docker", DOCKER_CONFIG_V02, [OLLAMA, KIT, MODELPACK]],
+    ["ollama", DOCKER_IMAGE_CONFIG, [OCI_LAYER, OLLAMA]],
+    ["ollama", OCI_EMPTY, [KIT, MODELPACK, DOCKER_GGUF, OLLAMA]],
+    ["kitops", OCI_EMPTY, [MODELPACK, DOCKER_GGUF, KIT]],
+    ["modelpack", OCI_IMAGE_CONFIG, [OCI_LAYER, DOCKER_GGUF, MODELPACK]],
+    ["docker", OCI_IMAGE_CONFIG, [OCI_LAYER, DOCKER_GGUF]],
+    ["oras", OCI_IMAGE_CONFIG, [OCI_LAYER]],
+  ])("is %s by the first sign of all, with config %s, layers %p, type %p", (...row) => {
+    const [format, config, types, artifactType] = row;
+    const layers = types.map((mediaType, i) =>
+      layer({ mediaType, annotations: title(`file ${i}`) }),
+    );
+    expect(plan(imageManifest(config, layers, artifactType)).format).toBe(format as Format);
   });
-}
-const docker = (...inputs: LayerInput[]) => targets(DOCKER_CONFIG_V01, ...inputs);
+
+  test("of an image is known when its layers have no titles", () => {
+    const layers = [
+      layer({ mediaType: OCI_LAYER, annotations: title("a") }),
+      layer({ mediaType: OCI_LAYER, content: "2" }),
+    ];
+    expect(plan(imageManifest(OCI_IMAGE_CONFIG, layers)).format).toBe("image");
+  });
+});
 
 describe("a Docker AI artifact", () => {
   test.each([DOCKER_CONFIG_V01, DOCKER_CONFIG_V02])("is known by its config %s", (type) => {
@@ -51,9 +87,9 @@ describe("a Docker AI artifact", () => {
         { mediaType: "application/vnd.docker.ai.dduf" },
       ),
     ).toEqual([
-      "shard:safetensors",
-      "archive:config",
-      "archive:content",
+      "shard safetensors",
+      "archive none",
+      "archive none",
       "chat_template.jinja",
       "LICENSE",
       "LICENSE-2",
@@ -73,7 +109,7 @@ describe("a Docker AI artifact", () => {
   test("of several GGUF files needs their headers", () => {
     expect(
       docker({ mediaType: DOCKER_GGUF, content: "1" }, { mediaType: DOCKER_GGUF, content: "2" }),
-    ).toEqual(["shard:gguf", "shard:gguf"]);
+    ).toEqual(["shard gguf", "shard gguf"]);
   });
 
   test("with annotated files has those names, the file path before the title", () => {
@@ -103,7 +139,7 @@ describe("a Docker AI artifact", () => {
         { mediaType: DOCKER_CONFIG_TAR, annotations: filepath("vllm-config-123.tar") },
         { mediaType: DOCKER_DIRECTORY_TAR, annotations: filepath("../dir-tar-1.tar") },
       ),
-    ).toEqual(["archive:config", "archive:content"]);
+    ).toEqual(["archive none", "archive none"]);
   });
 
   test("names weights by their headers when only some of them are annotated", () => {
@@ -112,7 +148,7 @@ describe("a Docker AI artifact", () => {
         { mediaType: DOCKER_SAFETENSORS, content: "1", annotations: filepath("a.safetensors") },
         { mediaType: DOCKER_SAFETENSORS, content: "2" },
       ),
-    ).toEqual(["shard:safetensors", "shard:safetensors"]);
+    ).toEqual(["shard safetensors", "shard safetensors"]);
   });
 
   test("numbers its weight layers in their order, by digest", () => {
@@ -145,7 +181,7 @@ describe("a Docker AI artifact", () => {
     expect(docker(...weights, { mediaType: DOCKER_CONFIG_TAR })).toEqual([
       "model-00001-of-00002.safetensors",
       "model-00002-of-00002.safetensors",
-      "archive:config",
+      "archive none",
     ]);
     expect(docker(...weights.slice(1), { mediaType: DOCKER_CONFIG_TAR })).toHaveLength(3);
   });
@@ -201,7 +237,7 @@ describe("a Docker AI artifact", () => {
     plan(manifest, config(["one", "too many"]));
     plan(manifest, new TextEncoder().encode("not JSON"));
     expect(refusal(() => plan(manifest, config([`sha256:${"0".repeat(64)}`])))).toContain(
-      "layer 0",
+      `${layers[0]?.digest} is sha256:000`,
     );
   });
 
