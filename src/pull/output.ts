@@ -11,11 +11,12 @@ import type { Plan } from "../model/plan.ts";
 import type { PlannedFile } from "../model/planned-file.ts";
 import type { Digest } from "../oci/digest.ts";
 import type { Artifact } from "./artifact.ts";
-import { type ModelFile, prepareModel } from "./assemble.ts";
+import { prepareModel } from "./assemble.ts";
 import { BlobDirectory, matches } from "./blobs.ts";
 import type { Cache } from "./cache.ts";
 import { withLease } from "./lease.ts";
 import { linkFile } from "./link.ts";
+import type { ModelFile } from "./model-file.ts";
 import {
   covers,
   isIntact,
@@ -100,7 +101,12 @@ export class OutputDirectory {
       await this.takeLocalBlobs(needed, cache, `${working}.blob`, signal);
       await fetch(needed, (blob, failing) => unpacking.receive(blob, failing));
       await mkdir(working);
-      const model = await prepareModel(files, unpacking.modelFiles(), this.blobs, working);
+      const model = await prepareModel(
+        unpacking.recognised,
+        unpacking.modelFiles(),
+        this.blobs,
+        working,
+      );
       const earlier = await this.earlierFiles();
       for (const { path } of model) await this.requireRoom(path, earlier);
       const record = describe(artifact, plan, files, model);

@@ -246,7 +246,7 @@ function sumOf(files: readonly PlannedFile[]): number {
 
 function subjectOf(target: Target): Pick<WantedBlob, "path" | "kind"> {
   if (target.kind === "file") return { path: target.path };
-  return { kind: target.kind === "shard" ? "shard" : "archive" };
+  return { kind: target.kind === "shard" || target.kind === "unnamed" ? "shard" : "archive" };
 }
 
 async function fetchWanted(

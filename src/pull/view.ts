@@ -20,11 +20,12 @@ import type { Plan } from "../model/plan.ts";
 import type { PlannedFile } from "../model/planned-file.ts";
 import { algorithmOf, type Digest, encodedOf } from "../oci/digest.ts";
 import type { Artifact } from "./artifact.ts";
-import { type ModelFile, prepareModel, syncTree } from "./assemble.ts";
+import { prepareModel, syncTree } from "./assemble.ts";
 import type { Cache } from "./cache.ts";
 import type { Delivery } from "./delivery.ts";
 import { withLease } from "./lease.ts";
 import { linkFile } from "./link.ts";
+import type { ModelFile } from "./model-file.ts";
 import {
   covers,
   isIntact,
@@ -97,7 +98,12 @@ export async function ensureView(
       const layers = new UnpackedLayers(join(staging, "layers"), join(staging, "layer"));
       const unpacking = new Unpacking(files, cache.blobs, layers, { limits, signal: ending });
       await delivery.to((blob, failing) => unpacking.receive(blob, failing));
-      const model = await prepareModel(files, unpacking.modelFiles(), cache.blobs, staging);
+      const model = await prepareModel(
+        unpacking.recognised,
+        unpacking.modelFiles(),
+        cache.blobs,
+        staging,
+      );
       const view = cache.viewPath(digest);
       const record = describe(artifact, plan, files, model, await readRecord(recordPath(view)));
       const isNew = (await sizeOf(view)) === undefined;

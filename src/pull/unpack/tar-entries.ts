@@ -69,20 +69,35 @@ function streamOf(chunks: AsyncGenerator<Uint8Array>): ReadableStream<Uint8Array
   });
 }
 
-/** The archive without compression and without what follows its end, which is only hashed. */
+/** The archive without what follows its end, which is only hashed. */
 async function* tarBytes(
   archive: Archive,
   limits: UnpackLimits,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<Uint8Array> {
+  const guard = new TarGuard(archive.source, limits.maxArchiveHeader);
+  for await (const chunk of plainBytes(archive, limits, signal)) {
+    const length = guard.check(chunk);
+    if (length > 0) yield chunk.subarray(0, length);
+  }
+}
+
+/**
+ * The content of an archive, or of a single file, without its compression.
+ *
+ * @throws {Failure} `content` when it isn't what its `diffId` says, is damaged, or asks for too much
+ */
+export async function* plainBytes(
+  archive: Archive,
+  limits: UnpackLimits,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Uint8Array> {
   const { path, compression, source } = archive;
-  const guard = new TarGuard(source, limits.maxArchiveHeader);
   const check = diffIdCheck(archive);
   for await (const chunk of decompressed(path, compression, source, limits)) {
     signal?.throwIfAborted();
     check.update(chunk);
-    const length = guard.check(chunk);
-    if (length > 0) yield chunk.subarray(0, length);
+    yield chunk;
   }
   check.end();
 }

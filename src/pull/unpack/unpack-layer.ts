@@ -4,15 +4,17 @@ import { ContentFiles } from "./content-files.ts";
 import { ImageLayerReader } from "./image-layer.ts";
 import type { ImageEntry } from "./layer.ts";
 import type { UnpackLimits } from "./limits.ts";
-import { tarEntries, tarFailure } from "./tar-entries.ts";
+import { plainBytes, tarEntries, tarFailure } from "./tar-entries.ts";
 
-/** A planned file that is unpacked. */
+/** A planned file that is unpacked: an archive, or a single file that is compressed. */
 export interface PlannedArchive extends PlannedFile {
-  readonly target: Extract<Target, { kind: "archive" | "image-layer" }>;
+  readonly target: Extract<Target, { kind: "archive" | "image-layer" | "file" }>;
 }
 
 export function isArchive(file: PlannedFile): file is PlannedArchive {
-  return file.target.kind === "archive" || file.target.kind === "image-layer";
+  const { target } = file;
+  if (target.kind === "file") return (target.compression ?? "none") !== "none";
+  return target.kind === "archive" || target.kind === "image-layer";
 }
 
 export interface UnpackOptions {
@@ -41,11 +43,16 @@ export async function unpackLayer(
   const { digest } = descriptor;
   const source = sourceOf(file);
   await using contents = new ContentFiles(directory, maxBytes, source);
+  const archive = { path, digest, compression: target.compression ?? "none", diffId, source };
+  if (target.kind === "file") {
+    const content = await contents.write(plainBytes(archive, limits, signal), false);
+    await contents.finish();
+    return [{ kind: "file", path: target.path, ...content }];
+  }
   const reader =
     target.kind === "archive"
       ? new ArchiveReader(contents, source, target.within)
       : new ImageLayerReader(contents, source);
-  const archive = { path, digest, compression: target.compression, diffId, source };
   try {
     for await (const entry of tarEntries(archive, limits, signal)) await reader.add(entry);
   } catch (error) {

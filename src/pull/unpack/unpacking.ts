@@ -1,10 +1,12 @@
 /** Unpacking the archives of an artifact, each as soon as its blob is there. */
 import { join } from "node:path";
 import { KeyedLock } from "../../lib/lock.ts";
-import type { PlannedFile } from "../../model/planned-file.ts";
+import { checkedFilePath } from "../../model/path.ts";
+import type { PlannedFile, Target } from "../../model/planned-file.ts";
 import type { Digest } from "../../oci/digest.ts";
-import type { ModelFile } from "../assemble.ts";
 import type { BlobDirectory, BlobId } from "../blobs.ts";
+import type { ModelFile } from "../model-file.ts";
+import { asArchive, recognised } from "../unnamed.ts";
 import { imageFiles } from "./image-tree.ts";
 import type { FileEntry, ImageEntry, UnpackedLayer } from "./layer.ts";
 import type { UnpackedLayers } from "./layers.ts";
@@ -21,25 +23,38 @@ export interface UnpackingOptions {
 
 export class Unpacking {
   private readonly done = new Map<PlannedArchive, UnpackedLayer>();
+  private readonly files: PlannedFile[];
+  /** What each blob is for, and where that is in `files`. */
+  private readonly wanted: ReadonlyMap<Digest, readonly (readonly [number, PlannedFile])[]>;
   private readonly limits: UnpackLimits;
   private readonly turns = new KeyedLock();
   private bytes = 0;
 
-  /** @param files of the artifact, in the order of its layers */
+  /** @param planned files of the artifact, in the order of its layers */
   constructor(
-    private readonly files: readonly PlannedFile[],
+    planned: readonly PlannedFile[],
     private readonly blobs: BlobDirectory,
     private readonly layers: UnpackedLayers,
     private readonly options: UnpackingOptions = {},
   ) {
+    this.files = [...planned];
     this.limits = { ...DEFAULT_LIMITS, ...options.limits };
+    this.wanted = Map.groupBy(planned.entries(), ([, { descriptor }]) => descriptor.digest);
+  }
+
+  /** The planned files; those that were received as what they are, if nothing named them. */
+  get recognised(): readonly PlannedFile[] {
+    return this.files;
   }
 
   /** Takes what an earlier run unpacked. @returns the files whose blobs are still needed */
   async resume(): Promise<readonly PlannedFile[]> {
-    for (const file of this.files.filter(isArchive)) {
-      const layer = await this.layers.find(file);
-      if (layer) this.note(file, layer);
+    for (const [index, file] of this.files.entries()) {
+      const archive = asArchive(file) ?? file;
+      const layer = isArchive(archive) ? await this.layers.find(archive) : undefined;
+      if (!layer || !isArchive(archive)) continue;
+      this.files[index] = archive;
+      this.note(archive, layer);
     }
     return this.files.filter((file) => !isArchive(file) || !this.done.has(file));
   }
@@ -51,7 +66,7 @@ export class Unpacking {
    * @throws {Failure} `content` when an archive is hostile, malformed, or not what its `diffId` says
    */
   async receive({ digest }: BlobId, signal: AbortSignal): Promise<void> {
-    const wanted = this.files.filter((file) => file.descriptor.digest === digest);
+    const wanted = await this.recognise(digest);
     const archives = wanted.filter(isArchive);
     if (archives.length === 0) return;
     const ending = this.options.signal ? AbortSignal.any([signal, this.options.signal]) : signal;
@@ -75,9 +90,12 @@ export class Unpacking {
         image.push(layer);
         continue;
       }
-      const origin = file.target.role === "config" ? "config-archive" : "archive";
+      const { target } = file;
+      const isConfig = target.kind === "archive" && target.role === "config";
+      const origin = isConfig ? "config-archive" : "archive";
       for (const { path, number, size, digest } of layer.entries.filter(isFile)) {
-        files.push({ path, source: join(layer.directory, String(number)), size, digest, origin });
+        const source = join(layer.directory, String(number));
+        files.push({ path: pathIn(target, path, layer.source), source, size, digest, origin });
       }
     }
     if (image.length > 0) {
@@ -90,6 +108,17 @@ export class Unpacking {
     // Links that an image shows may have to be copies.
     if (totalOf(files) > this.limits.maxUnpackedSize) throw tooLarge("the archives");
     return files;
+  }
+
+  /** What a blob that is there is for. */
+  private async recognise(digest: Digest): Promise<PlannedFile[]> {
+    const wanted: PlannedFile[] = [];
+    for (const [index, planned] of this.wanted.get(digest) ?? []) {
+      const file = await recognised(this.files[index] ?? planned, this.blobs.path(digest));
+      this.files[index] = file;
+      wanted.push(file);
+    }
+    return wanted;
   }
 
   private async unpack(file: PlannedArchive, signal: AbortSignal): Promise<void> {
@@ -113,6 +142,12 @@ export class Unpacking {
     if (!layer) throw new Error(`the layer ${file.descriptor.digest} wasn't unpacked`);
     return layer;
   }
+}
+
+/** Where an entry of an archive goes; checked again, as it may be deeper there. */
+function pathIn(target: Target, entry: string, source: string): string {
+  if (target.kind !== "archive" || target.into === undefined) return entry;
+  return checkedFilePath(`${target.into}/${entry}`, source);
 }
 
 function isFile(entry: ImageEntry): entry is FileEntry {

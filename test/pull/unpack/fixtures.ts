@@ -1,7 +1,6 @@
 /** Unpacking one archive on its own. */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Target } from "../../../src/model/planned-file.ts";
 import { type Digest, digestOf } from "../../../src/oci/digest.ts";
 import type { FileEntry, ImageEntry } from "../../../src/pull/unpack/layer.ts";
 import { DEFAULT_LIMITS, type UnpackLimits } from "../../../src/pull/unpack/limits.ts";
@@ -48,7 +47,7 @@ export function unpackBytes(
 
 export function plannedArchive(
   archive: Uint8Array,
-  target: Extract<Target, { kind: "archive" | "image-layer" }>,
+  target: PlannedArchive["target"],
   diffId?: Digest,
 ): PlannedArchive {
   const digest = digestOf(archive);

@@ -1,0 +1,45 @@
+/** Layers that nothing names: their first bytes say what they are. */
+import { open } from "node:fs/promises";
+import { Failure } from "../lib/failure.ts";
+import type { PlannedFile, Target } from "../model/planned-file.ts";
+import { SNIFF_LENGTH, sniff } from "../model/sniff.ts";
+
+/** What an unnamed layer is when it isn't a weight file. */
+const archive: Target = { kind: "archive", role: "content", compression: "none" };
+
+/** The file as what it is if it is an archive; undefined when it isn't unnamed. */
+export function asArchive(file: PlannedFile): PlannedFile | undefined {
+  return file.target.kind === "unnamed" ? { ...file, target: archive } : undefined;
+}
+
+/**
+ * The file as what its content is, when it is unnamed.
+ *
+ * @param path of its blob
+ * @throws {Failure} `content` for a layer that is neither a weight file nor an archive
+ */
+export async function recognised(file: PlannedFile, path: string): Promise<PlannedFile> {
+  if (file.target.kind !== "unnamed") return file;
+  const { digest, mediaType } = file.descriptor;
+  const content = sniff(await readStart(path));
+  if (content === undefined) {
+    throw new Failure(
+      "content",
+      `the layer ${digest} has no name, and its content is neither safetensors nor GGUF nor a tar archive: leave it out with --exclude ${JSON.stringify(mediaType)}`,
+    );
+  }
+  return content === "tar"
+    ? { ...file, target: archive }
+    : { ...file, target: { kind: "shard", encoding: content } };
+}
+
+async function readStart(path: string): Promise<Uint8Array> {
+  const handle = await open(path, "r");
+  try {
+    const bytes = new Uint8Array(SNIFF_LENGTH);
+    const { bytesRead } = await handle.read(bytes, 0, SNIFF_LENGTH, 0);
+    return bytes.subarray(0, bytesRead);
+  } finally {
+    await handle.close();
+  }
+}

@@ -1,0 +1,124 @@
+/** Gives weight files the names that only their headers tell, and shards an index. */
+import { Failure } from "../lib/failure.ts";
+import { checkedFilePath } from "../model/path.ts";
+import { completeShards, type PlannedFile } from "../model/planned-file.ts";
+import {
+  indexOf,
+  nameGgufShards,
+  nameShards,
+  parseWeightMap,
+  SAFETENSORS_INDEX,
+  type Shard,
+} from "../model/shards.ts";
+import type { BlobDirectory } from "./blobs.ts";
+import { blobFile, type ModelFile, writeText } from "./model-file.ts";
+import { readGgufHead, readSafetensorsHeader } from "./weight-headers.ts";
+
+/** Bytes of an index that is read into memory: a million tensors fit. */
+const MAX_INDEX = 128 * 1024 * 1024;
+
+/**
+ * The weight layers among `files` whose names only their headers tell, and an index of them if that
+ * is what makes the names right.
+ *
+ * @param model the other files, an index among them if there is one
+ * @throws {Failure} `content` when the headers are invalid or don't fit each other
+ */
+export async function nameWeights(
+  files: readonly PlannedFile[],
+  model: readonly ModelFile[],
+  blobs: BlobDirectory,
+  staging: string,
+): Promise<ModelFile[]> {
+  return [
+    ...(await nameSafetensors(ofEncoding(files, "safetensors"), model, blobs, staging)),
+    ...(await nameGguf(ofEncoding(files, "gguf"), blobs)),
+  ];
+}
+
+/**
+ * The index that transformers wants beside shards, when the artifact has none. Other loaders do
+ * without, so that shards which can't be read are no reason to fail.
+ */
+export async function missingIndex(model: readonly ModelFile[]): Promise<string | undefined> {
+  const files = new Map(model.map((file) => [file.path, file]));
+  const names = completeShards([...files.keys()]);
+  const isNeeded = files.has("config.json") && !files.has("model.safetensors");
+  if (names.length < 2 || !isNeeded || files.has(SAFETENSORS_INDEX)) return undefined;
+  try {
+    const shards: Shard[] = [];
+    for (const name of names) shards.push(await readShard(files.get(name)?.source ?? "", name));
+    return indexOf(shards, names);
+  } catch (error) {
+    if (error instanceof Failure && error.kind === "content") return undefined;
+    throw error;
+  }
+}
+
+async function readShard(path: string, source: string): Promise<Shard> {
+  const { tensors, dataLength } = await readSafetensorsHeader(path, source);
+  return { tensors: [...tensors.keys()], dataLength };
+}
+
+function ofEncoding(
+  files: readonly PlannedFile[],
+  encoding: "safetensors" | "gguf",
+): PlannedFile["descriptor"][] {
+  const matching = files.filter(
+    ({ target }) => target.kind === "shard" && target.encoding === encoding,
+  );
+  // A layer that stands there twice is one file.
+  return [...new Map(matching.map(({ descriptor }) => [descriptor.digest, descriptor])).values()];
+}
+
+async function nameSafetensors(
+  layers: readonly PlannedFile["descriptor"][],
+  model: readonly ModelFile[],
+  blobs: BlobDirectory,
+  staging: string,
+): Promise<ModelFile[]> {
+  if (layers.length === 0) return [];
+  const shards: Shard[] = [];
+  for (const { digest } of layers) {
+    shards.push(await readShard(blobs.path(digest), `the layer ${digest}`));
+  }
+  const index = model.find(({ path }) => path === SAFETENSORS_INDEX);
+  const { names, index: written } = nameShards(shards, index && (await readWeightMap(index)));
+  const named = layers.flatMap((descriptor, i) => {
+    const path = names[i];
+    return path === undefined
+      ? []
+      : [blobFile(descriptor, checkedFilePath(path, "the index"), blobs)];
+  });
+  return written === undefined
+    ? named
+    : [...named, await writeText(SAFETENSORS_INDEX, written, staging)];
+}
+
+async function readWeightMap({ source, size }: ModelFile): Promise<Map<string, string>> {
+  if (size > MAX_INDEX) {
+    throw new Failure("content", `${SAFETENSORS_INDEX} of the artifact has ${size} bytes`);
+  }
+  return parseWeightMap(await Bun.file(source).bytes());
+}
+
+async function nameGguf(
+  layers: readonly PlannedFile["descriptor"][],
+  blobs: BlobDirectory,
+): Promise<ModelFile[]> {
+  const named: ModelFile[] = [];
+  const splits: { no: number; count: number }[] = [];
+  const shards: PlannedFile["descriptor"][] = [];
+  for (const descriptor of layers) {
+    const source = `the layer ${descriptor.digest}`;
+    const { values } = await readGgufHead(blobs.path(descriptor.digest), source);
+    if (values.get("general.architecture") === "clip") {
+      named.push(blobFile(descriptor, "model.mmproj", blobs));
+      continue;
+    }
+    shards.push(descriptor);
+    splits.push({ no: Number(values.get("split.no")), count: Number(values.get("split.count")) });
+  }
+  const names = shards.length === 1 ? ["model.gguf"] : nameGgufShards(splits);
+  return [...named, ...shards.map((shard, i) => blobFile(shard, names[i] ?? "", blobs))];
+}
