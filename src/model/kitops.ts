@@ -4,6 +4,7 @@
  */
 import { posix } from "node:path";
 import { Failure } from "../lib/failure.ts";
+import { oneLine } from "../lib/one-line.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import type { Manifest } from "../oci/manifest.ts";
 import { layersOf } from "../oci/partial.ts";
@@ -53,6 +54,9 @@ export const kitops: FormatReader = {
       else warnings.push(`left out the layer ${layer.digest}: a ${layer.mediaType} without a name`);
     }
     const parent = parentOf(layers, entries);
+    if (parent !== undefined) {
+      warnings.push(`the model is that of another ModelKit: ${oneLine(parent.slice(0, 400))}`);
+    }
     if (manifest.kind === "image" && Object.keys(kitfile).length > 0) {
       const content = kitfileYaml(kitfile);
       const target: Target = { kind: "file", path: "Kitfile", content };

@@ -2,6 +2,7 @@
 import { Failure } from "../lib/failure.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import type { Digest } from "../oci/digest.ts";
+import type { Repository } from "../oci/reference.ts";
 import { checkedFilePath, PathSet } from "./path.ts";
 
 /** Where the content of a layer goes. Paths are relative to the model's root, and checked. */
@@ -42,6 +43,8 @@ export function compressionOf(mediaType: string): Compression {
 
 export interface PlannedFile {
   readonly descriptor: Descriptor;
+  /** Who has the layer. @default the artifact's own repository */
+  readonly from?: Repository;
   readonly target: Target;
   /** What the layer is when it is decompressed, by the config. */
   readonly diffId?: Digest;

@@ -17,6 +17,7 @@ import { diskFailure } from "./disk.ts";
 import type { EventListener } from "./events.ts";
 import { holding, isReadOnly } from "./hold.ts";
 import { OutputDirectory } from "./output.ts";
+import { withParents } from "./parents.ts";
 import { covers, type ModelRecord } from "./record.ts";
 import { fetchBlobs, type Receiver, type TransferOptions, type WantedBlob } from "./transfer.ts";
 import type { UnpackLimits } from "./unpack/limits.ts";
@@ -176,9 +177,11 @@ async function planPull(
   blobs: BlobDirectory,
   options: PullOptions,
 ): Promise<{ plan: Plan; files: readonly PlannedFile[] }> {
-  const config = configFor(artifact.manifest);
-  const plan = planModel(artifact.manifest, config && (await readConfig(config, blobs, options)));
-  for (const warning of plan.warnings) warn(options, warning);
+  const own = await planArtifact(artifact, blobs, options);
+  const plan = await withParents(own, options.reference, async (reference) => {
+    const parent = { ...options, reference };
+    return planArtifact(await findArtifact(parent), blobs, parent);
+  });
   const files = selectFiles(plan.files, options);
   if (files.length === 0) {
     throw new Failure(
@@ -187,6 +190,17 @@ async function planPull(
     );
   }
   return { plan, files };
+}
+
+async function planArtifact(
+  { manifest }: Artifact,
+  blobs: BlobDirectory,
+  options: PullOptions,
+): Promise<Plan> {
+  const config = configFor(manifest);
+  const plan = planModel(manifest, config && (await readConfig(config, blobs, options)));
+  for (const warning of plan.warnings) warn(options, warning);
+  return plan;
 }
 
 async function readConfig(
@@ -226,17 +240,22 @@ function matchesAny(globs: readonly string[], path: string): boolean {
 /** How a transfer gives what it brings: see {@link TransferOptions}. */
 type Fetching = PullOptions & Pick<TransferOptions, "receive" | "reserve">;
 
-function fetchFiles(
+async function fetchFiles(
   files: readonly PlannedFile[],
   into: BlobDirectory,
   options: Fetching,
 ): Promise<void> {
-  const wanted = files.map(({ descriptor: { digest, size }, target }) => ({
-    digest,
-    size,
-    ...subjectOf(target),
-  }));
-  return fetchWanted(wanted, into, options);
+  const groups = Map.groupBy(files, (file) => file.from);
+  // Without any file, who listens still hears that it is done.
+  if (groups.size === 0) groups.set(undefined, []);
+  for (const [from, some] of groups) {
+    const wanted = some.map(({ descriptor: { digest, size }, target }) => ({
+      digest,
+      size,
+      ...subjectOf(target),
+    }));
+    await fetchWanted(wanted, into, from ? { ...options, reference: from } : options);
+  }
 }
 
 /** Bytes of the blobs of files. */
