@@ -4,6 +4,7 @@
  */
 import type { Descriptor } from "../oci/descriptor.ts";
 import type { Manifest } from "../oci/manifest.ts";
+import { OCI_LAYER } from "../oci/media-types.ts";
 import { layersOf } from "../oci/partial.ts";
 import { asDigest, expectDiffId } from "./diff-ids.ts";
 import type { FormatReader } from "./format.ts";
@@ -38,12 +39,19 @@ function isTitled({ annotations }: Descriptor): boolean {
   return (annotations?.[TITLE] ?? "") !== "";
 }
 
+/** Files have the type of a plain tar layer by default, so that this says nothing. */
+function isDirectory({ annotations = {}, mediaType }: Descriptor): boolean {
+  const unpack = annotations[UNPACK];
+  if (unpack !== undefined) return unpack === "true";
+  // The Python client says it by the type alone, and an archive that is a file has its suffix.
+  return mediaType === OCI_LAYER && !/\.(?:tar|tgz|gz)$/i.test(annotations[TITLE] ?? "");
+}
+
 function planned(descriptor: Descriptor): PlannedFile {
   const { annotations = {}, digest, mediaType } = descriptor;
   const title = annotations[TITLE] ?? "";
   const source = `the layer ${digest}`;
-  // Files have the type of a tar layer by default, so that it says nothing.
-  if (annotations[UNPACK] !== "true") {
+  if (!isDirectory(descriptor)) {
     return { descriptor, target: { kind: "file", path: checkedFilePath(title, source) } };
   }
   const compression = compressionOf(mediaType) === "zstd" ? "zstd" : "gzip";

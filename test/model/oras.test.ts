@@ -42,6 +42,17 @@ describe("what ORAS pushes", () => {
     expect(plan(manifest).files[0]?.diffId).toBe(content);
   });
 
+  test("by its Python client has directories that only their type tells from files", () => {
+    const typed = (title: string) => ({ ...titled(title), mediaType: OCI_LAYER });
+    const names = ["weights", "weights-v1.5", "all.tar.gz", "all.TGZ"];
+    expect(targetsOf(imageManifest(OCI_EMPTY, names.map(typed)))).toEqual([
+      "archive gzip within weights",
+      "archive gzip within weights-v1.5",
+      "all.tar.gz",
+      "all.TGZ",
+    ]);
+  });
+
   test("may be an artifact manifest, of which untitled blobs are left out with a warning", () => {
     const manifest: Manifest = {
       kind: "artifact",
