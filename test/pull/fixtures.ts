@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { Failure, type FailureKind } from "../../src/lib/failure.ts";
 import type { Descriptor } from "../../src/oci/descriptor.ts";
 import { type Digest, digestOf, encodedOf } from "../../src/oci/digest.ts";
-import { OCI_IMAGE_MANIFEST } from "../../src/oci/media-types.ts";
+import { OCI_ARTIFACT_MANIFEST, OCI_IMAGE_MANIFEST } from "../../src/oci/media-types.ts";
 import { parseReference, type Reference } from "../../src/oci/reference.ts";
 import { Cache } from "../../src/pull/cache.ts";
 import { RegistryClient } from "../../src/registry/client.ts";
@@ -49,37 +49,50 @@ export interface Layer {
   readonly mediaType: string;
   readonly content: string | Uint8Array;
   readonly annotations?: Readonly<Record<string, string>>;
+  /** Ollama's: beside the digest, not among the annotations. */
+  readonly name?: string;
 }
 
 export interface ArtifactInput {
   readonly layers: readonly Layer[];
   readonly configType?: string;
   readonly config?: string;
+  readonly artifactType?: string;
+  /** Of the manifest; that of artifacts has no config. @default an OCI image manifest */
+  readonly mediaType?: string;
 }
 
 /** Pushes an artifact as some other program may have made it. */
 export async function pushArtifact(
   { client }: World,
   reference: Reference,
-  { layers, configType = "application/json", config = "{}" }: ArtifactInput,
+  {
+    layers,
+    configType = "application/json",
+    config = "{}",
+    artifactType,
+    mediaType: manifestType = OCI_IMAGE_MANIFEST,
+  }: ArtifactInput,
 ): Promise<Digest> {
-  const put = async ({ mediaType, content, annotations }: Layer): Promise<Descriptor> => {
+  const put = async ({ mediaType, content, annotations, name }: Layer): Promise<Descriptor> => {
     const bytes = typeof content === "string" ? new TextEncoder().encode(content) : content;
     const descriptor = { mediaType, digest: digestOf(bytes), size: bytes.byteLength };
     await client.pushBlob(reference, descriptor, () => bytes);
-    return { ...descriptor, ...(annotations && { annotations }) };
+    return { ...descriptor, ...(annotations && { annotations }), ...(name && { name }) };
   };
-  const manifest = {
-    schemaVersion: 2,
-    mediaType: OCI_IMAGE_MANIFEST,
-    config: await put({ mediaType: configType, content: config }),
-    layers: await Promise.all(layers.map(put)),
-  };
-  return client.putManifest(
-    reference,
-    new TextEncoder().encode(JSON.stringify(manifest)),
-    OCI_IMAGE_MANIFEST,
-  );
+  const blobs = await Promise.all(layers.map(put));
+  const about = { mediaType: manifestType, ...(artifactType && { artifactType }) };
+  const manifest =
+    manifestType === OCI_ARTIFACT_MANIFEST
+      ? { ...about, blobs }
+      : {
+          schemaVersion: 2,
+          ...about,
+          config: await put({ mediaType: configType, content: config }),
+          layers: blobs,
+        };
+  const bytes = new TextEncoder().encode(JSON.stringify(manifest));
+  return client.putManifest(reference, bytes, manifestType);
 }
 
 /** Where the test registry keeps a blob. */
@@ -115,6 +128,14 @@ export function tree(directory: string): Record<string, string> {
   };
   walk("");
   return Object.fromEntries(found.sort(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+/** Every file below a directory with its content, symlinks followed. */
+export function contents(directory: string): Record<string, string> {
+  const paths = Object.keys(tree(directory));
+  return Object.fromEntries(
+    paths.map((path) => [path, readFileSync(join(directory, path), "latin1")]),
+  );
 }
 
 /** {@link tree}, or nothing where there is no directory. */
