@@ -31,6 +31,7 @@ import type { Receiver } from "./transfer.ts";
 import { UnpackedLayers } from "./unpack/layers.ts";
 import { Unpacking } from "./unpack/unpacking.ts";
 import type { ViewOptions } from "./view.ts";
+import { checkIndex } from "./weight-names.ts";
 
 /** What is about to be placed: after a crash it tells which files in DIR are ours. */
 const PENDING_NAME = "pending.json";
@@ -107,6 +108,7 @@ export class OutputDirectory {
         this.blobs,
         working,
       );
+      await checkIndex(model, files.length === plan.files.length);
       const earlier = await this.earlierFiles();
       for (const { path } of model) await this.requireRoom(path, earlier);
       const record = describe(artifact, plan, files, model);

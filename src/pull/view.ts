@@ -38,6 +38,7 @@ import {
 import { UnpackedLayers } from "./unpack/layers.ts";
 import type { UnpackLimits } from "./unpack/limits.ts";
 import { Unpacking } from "./unpack/unpacking.ts";
+import { checkIndex } from "./weight-names.ts";
 
 /** The directory of a view that an engine opens. */
 export function modelPath(cache: Cache, digest: Digest): string {
@@ -104,6 +105,7 @@ export async function ensureView(
         cache.blobs,
         staging,
       );
+      await checkIndex(model, files.length === plan.files.length);
       const view = cache.viewPath(digest);
       const record = describe(artifact, plan, files, model, await readRecord(recordPath(view)));
       const isNew = (await sizeOf(view)) === undefined;

@@ -55,6 +55,28 @@ export async function missingIndex(model: readonly ModelFile[]): Promise<string 
   }
 }
 
+/**
+ * Checks the index that loaders will follow.
+ *
+ * @param isWhole whether nothing of the artifact was left out by choice
+ * @throws {Failure} `content` when it is malformed, names files outside the model, or some shards that
+ *   are there and others that aren't
+ */
+export async function checkIndex(model: readonly ModelFile[], isWhole: boolean): Promise<void> {
+  const index = model.find(({ path }) => path === SAFETENSORS_INDEX);
+  if (!index) return;
+  const names = new Set((await readWeightMap(index)).values());
+  const paths = new Set(model.map(({ path }) => path));
+  // An index may be left over from before the weights were put into other files.
+  if (!isWhole || paths.has("model.safetensors") || names.isDisjointFrom(paths)) return;
+  const [missing] = names.difference(paths);
+  if (missing === undefined) return;
+  throw new Failure(
+    "content",
+    `${SAFETENSORS_INDEX} (${index.digest}) names the shard ${JSON.stringify(missing.slice(0, 200))}, which the artifact doesn't have`,
+  );
+}
+
 async function readShard(path: string, source: string): Promise<Shard> {
   const { tensors, dataLength } = await readSafetensorsHeader(path, source);
   return { tensors: [...tensors.keys()], dataLength };

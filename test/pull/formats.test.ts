@@ -225,6 +225,31 @@ describe("a ModelPack artifact", () => {
     ]);
   });
 
+  test("is refused when its index names shards that aren't there, or files outside", async () => {
+    const [first, second] = [
+      "model-00001-of-00002.safetensors",
+      "model-00002-of-00002.safetensors",
+    ];
+    const index = (b: string) =>
+      raw("model.safetensors.index.json", JSON.stringify({ weight_map: { a: first, b } }));
+    const weights = raw(first, tensorFile({ a: 1 }));
+    expect(await refused(pack("cncf", weights, index(second)))).toContain(second);
+    expect(await refused(pack("cncf", weights, index("../x")))).toContain('"../x"');
+    const quantized = raw("model.safetensors", tensorFile({ a: 1 }));
+    expect(await pulledFiles(pack("cncf", quantized, index(second)))).toContainKey(
+      "model.safetensors",
+    );
+    expect(await pulledFiles(pack("cncf", raw("model.gguf"), index(second)))).toContainKey(
+      "model.gguf",
+    );
+    const whole = pack("cncf", weights, raw(second, tensorFile({ b: 1 })), index(second));
+    const reference = world.reference(await pushed(whole));
+    const { client } = world;
+    const include = [first, "*.json"];
+    const { path } = await pull({ reference, client, cache: world.newCache(), include });
+    expect(Object.keys(contents(path))).toHaveLength(2);
+  });
+
   test("leaves out a consolidated copy that is in an archive", async () => {
     const files = await pulledFiles(
       pack("cncf", {

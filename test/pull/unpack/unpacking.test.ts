@@ -110,6 +110,60 @@ describe("the archives of an artifact", () => {
     expect(await place.unpacking(within).resume()).toEqual(within);
   });
 
+  test("may be known by their content alone, and are found again by the next run", async () => {
+    const place = new Place();
+    const archive = await place.planned(content("1"), {
+      kind: "archive",
+      role: "content",
+      compression: "none",
+    });
+    const files: PlannedFile[] = [{ ...archive, target: { kind: "unnamed" } }];
+    const first = place.unpacking(files);
+    expect(await first.resume()).toEqual(files);
+    await receiveAll(first, files);
+    expect(first.recognised).toEqual([archive]);
+    rmSync(place.blobs.path(archive.descriptor.digest));
+
+    const next = place.unpacking(files);
+    expect(await next.resume()).toEqual([]);
+    expect(next.recognised).toEqual([archive]);
+    expect(next.modelFiles().map(({ path }) => path)).toEqual(["a"]);
+  });
+
+  test("may begin at a folder, though not too deep in it", async () => {
+    const place = new Place();
+    const target = { kind: "archive", role: "content", compression: "none" } as const;
+    const file = await place.planned(content("1", "b/c"), target);
+    const paths = async (into: string) => {
+      const files = [{ ...file, target: { ...target, into } }];
+      const unpacking = place.unpacking(files);
+      await receiveAll(unpacking, files);
+      return unpacking.modelFiles().map(({ path }) => path);
+    };
+    expect(await paths("models/tiny")).toEqual(["models/tiny/b/c"]);
+    await failureOf(paths(Array.from({ length: 31 }, () => "a").join("/")), "content");
+  });
+
+  test("may be single files", async () => {
+    const place = new Place();
+    const bytes = new Uint8Array(gzipSync("a,b\n"));
+    const file = await place.planned(bytes, {
+      kind: "file",
+      path: "data/a.csv",
+      compression: "gzip",
+    });
+    const unpacking = place.unpacking([{ ...file, diffId: digestOf("a,b\n") }]);
+    await receiveAll(unpacking, [file]);
+    expect(unpacking.modelFiles()).toMatchObject([
+      { path: "data/a.csv", size: 4, digest: digestOf("a,b\n"), origin: "archive" },
+    ]);
+    const wrong = place.unpacking([{ ...file, diffId: digestOf("x") }]);
+    const { message } = await failureOf(receiveAll(wrong, [file]), "content");
+    expect(message).toContain(digestOf("x"));
+    const bomb = place.unpacking([file], { limits: { maxUnpackedSize: 3 } });
+    await failureOf(receiveAll(bomb, [file]), "content");
+  });
+
   test("are unpacked again when what an earlier run left isn't whole", async () => {
     const target = { kind: "archive", role: "content", compression: "none" } as const;
     for (const damage of [
