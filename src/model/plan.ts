@@ -48,10 +48,11 @@ export function configFor(manifest: Manifest): Descriptor | undefined {
  * Reads a manifest as a model.
  *
  * @param config the content of {@link configFor}
+ * @param withCopies whether a second copy of the weights in Mistral's format is wanted too
  * @throws {Failure} `content` when the manifest is none of an artifact, has no layers, or its paths
  *   are hostile or contradict each other
  */
-export function plan(manifest: Manifest, config?: Uint8Array): Plan {
+export function plan(manifest: Manifest, config?: Uint8Array, withCopies = false): Plan {
   if (manifest.kind !== "image" && manifest.kind !== "artifact") {
     throw new Failure("content", `a manifest of type ${manifest.mediaType} can't be pulled`);
   }
@@ -62,7 +63,7 @@ export function plan(manifest: Manifest, config?: Uint8Array): Plan {
   if (parent === undefined) requireFiles(layers, files, warnings);
   for (const { descriptor } of files) checkDescriptor(descriptor, "config");
   const settled = settlePaths(files);
-  const kept = withoutConsolidated(settled);
+  const kept = withCopies ? settled : withoutConsolidated(settled);
   const keeps = new Set(kept);
   return {
     format: reader.format,

@@ -90,7 +90,7 @@ async function pullIntoCache(artifact: Artifact, options: PullOptions): Promise<
   const isDamaged = verify && (await verifyCached(artifact, [digest], options)) > 0;
   const view = isDamaged ? undefined : await readView(cache, digest);
   let format = view?.format ?? "";
-  if (view?.complete) {
+  if (view?.complete && !wantsCopies(options)) {
     await nameView(artifact, options);
   } else {
     const needed = [digest, ...blobsOf(manifest).map((blob) => blob.digest)];
@@ -157,7 +157,7 @@ async function pullIntoDirectory(
   const { path } = output;
   const reference = formatReference(options.reference);
   const record = verify ? undefined : await output.read();
-  if (record?.digest === digest && record.complete) {
+  if (record?.digest === digest && record.complete && !wantsCopies(options)) {
     return { reference, digest, path, format: record.format };
   }
   if (verify) await verifyCached(artifact, [], options);
@@ -192,13 +192,19 @@ async function planPull(
   return { plan, files };
 }
 
+/** A second copy of the weights, `consolidated*.safetensors`, is for who asks for it by name. */
+function wantsCopies({ include = [] }: PullOptions): boolean {
+  return include.some((glob) => glob.includes("consolidated"));
+}
+
 async function planArtifact(
   { manifest }: Artifact,
   blobs: BlobDirectory,
   options: PullOptions,
 ): Promise<Plan> {
   const config = configFor(manifest);
-  const plan = planModel(manifest, config && (await readConfig(config, blobs, options)));
+  const content = config && (await readConfig(config, blobs, options));
+  const plan = planModel(manifest, content, wantsCopies(options));
   for (const warning of plan.warnings) warn(options, warning);
   return plan;
 }

@@ -23,6 +23,7 @@ import {
   type Layer,
   pushArtifact,
   startWorld,
+  tree,
   treeIfThere,
   type World,
 } from "./fixtures.ts";
@@ -262,6 +263,26 @@ describe("a ModelPack artifact", () => {
       }),
     );
     expect(Object.keys(files)).toEqual(["config.json", "model.safetensors"]);
+  });
+
+  test("has a consolidated copy for who asks for it by name, beside what is there", async () => {
+    const names = ["config.json", "consolidated.safetensors", "model.safetensors"];
+    const name = await pushed(pack("cncf", ...names.map((path) => raw(path))));
+    expect(Object.keys((await pulled(name)).files)).toEqual(["config.json", "model.safetensors"]);
+    const cache = world.newCache();
+    const output = join(temporaryDirectory(), "out");
+    const shown = async (include: string[]) => {
+      const options = { reference: world.reference(name), client: world.client, include };
+      await pull({ ...options, cache, output });
+      const { path } = await pull({ ...options, cache });
+      return [Object.keys(contents(path)), Object.keys(tree(output))];
+    };
+    const ours = ".ocireg/oci_metadata.json";
+    const usual = ["config.json", "model.safetensors"];
+    expect(await shown([])).toEqual([usual, [ours, ...usual]]);
+    expect(await shown(["*.safetensors"])).toEqual([usual, [ours, ...usual]]);
+    expect(await shown(["*", "consolidated*"])).toEqual([names, [ours, ...names]]);
+    expect(await shown([])).toEqual([names, [ours, ...names]]);
   });
 
   test("of RamaLama or podman is its files", async () => {
