@@ -8,8 +8,11 @@ const MAX_DEPTH = 100;
 
 /** The object in `bytes`; an empty one when there is none, or it is nested deeper than 100 levels. */
 export function parseObject(bytes: Uint8Array | undefined): JsonObject {
-  if (!bytes) return {};
-  const text = new TextDecoder().decode(bytes);
+  return bytes ? parseText(new TextDecoder().decode(bytes)) : {};
+}
+
+/** {@link parseObject} of a text. */
+export function parseText(text: string): JsonObject {
   if (isNestedDeeper(text, MAX_DEPTH)) return {};
   try {
     return asObject(JSON.parse(text));

@@ -47,21 +47,22 @@ export function configFor(manifest: Manifest): Descriptor | undefined {
 /**
  * Reads a manifest as a model.
  *
- * @param config the content of {@link configFor}
+ * @param configBytes the content of {@link configFor}
  * @param withCopies whether a second copy of the weights in Mistral's format is wanted too
  * @throws {Failure} `content` when the manifest is none of an artifact, has no layers, or its paths
  *   are hostile or contradict each other
  */
-export function plan(manifest: Manifest, config?: Uint8Array, withCopies = false): Plan {
+export function plan(manifest: Manifest, configBytes?: Uint8Array, withCopies = false): Plan {
   if (manifest.kind !== "image" && manifest.kind !== "artifact") {
     throw new Failure("content", `a manifest of type ${manifest.mediaType} can't be pulled`);
   }
   const layers = layersOf(manifest);
   for (const layer of layers) checkDescriptor(layer, "layer");
   const reader = readerFor(manifest);
-  const { files, warnings, parent } = reader.plan({ manifest, layers, config });
+  const { files, warnings, parent } = reader.plan({ manifest, layers, config: configBytes });
   if (parent === undefined) requireFiles(layers, files, warnings);
-  for (const { descriptor } of files) checkDescriptor(descriptor, "config");
+  const config = manifest.kind === "image" ? manifest.content.config : undefined;
+  if (config && files.some((file) => file.descriptor === config)) checkDescriptor(config, "config");
   const settled = settlePaths(files);
   const kept = withCopies ? settled : withoutConsolidated(settled);
   const keeps = new Set(kept);

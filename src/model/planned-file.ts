@@ -3,6 +3,7 @@ import { Failure } from "../lib/failure.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import type { Digest } from "../oci/digest.ts";
 import type { Repository } from "../oci/reference.ts";
+import { asText, parseText } from "./json.ts";
 import { checkedFilePath, PathSet } from "./path.ts";
 
 /** Where the content of a layer goes. Paths are relative to the model's root, and checked. */
@@ -68,19 +69,19 @@ export function annotatedPath(descriptor: Descriptor): string | undefined {
   return text === undefined ? undefined : checkedFilePath(text, `the layer ${descriptor.digest}`);
 }
 
+const metadataKeys = [
+  "org.cncf.model.file.metadata+json",
+  "org.cncf.model.file.metadata",
+  "org.cnai.model.file.metadata+json",
+  "org.cnai.model.file.metadata",
+];
+
+/** Metadata that can't be read names nothing; the title may. */
 function metadataName(annotations: Readonly<Record<string, string>>): string | undefined {
-  for (const vendor of ["cncf", "cnai"]) {
-    for (const suffix of ["+json", ""]) {
-      const text = annotations[`org.${vendor}.model.file.metadata${suffix}`];
-      if (text === undefined) continue;
-      try {
-        const metadata: unknown = JSON.parse(text);
-        if (typeof metadata !== "object" || metadata === null || !("name" in metadata)) continue;
-        if (typeof metadata.name === "string" && metadata.name !== "") return metadata.name;
-      } catch {
-        // Metadata that can't be read names nothing; the title may.
-      }
-    }
+  for (const key of metadataKeys) {
+    const text = annotations[key];
+    const name = text === undefined ? undefined : asText(parseText(text)["name"]);
+    if (name !== undefined) return name;
   }
   return undefined;
 }
