@@ -24,6 +24,7 @@ export class Hashing {
   #readable = 0;
   #reported = 0;
   #isReading = false;
+  #isStopped = false;
 
   constructor(
     private readonly algorithm: string,
@@ -49,7 +50,13 @@ export class Hashing {
     this.#read();
   }
 
+  /** Reads no more of the file, which may be closed then. */
+  stop(): void {
+    this.#isStopped = true;
+  }
+
   #read(): void {
+    if (this.#isStopped) return;
     try {
       for (let turn = 0; turn < TURN && this.#hashed < this.#readable; turn += READ) {
         const length = Math.min(READ, this.#readable - this.#hashed);

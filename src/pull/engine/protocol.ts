@@ -15,6 +15,8 @@ export type Command =
       readonly size: number;
       /** Absent where another thread hashes. */
       readonly algorithm?: string;
+      /** The file isn't ours to write. */
+      readonly isReadOnly?: boolean;
     }
   /** Everything up to `position` is in the file, and may be hashed. */
   | { readonly type: "advance"; readonly job: number; readonly position: number }

@@ -63,9 +63,9 @@ export class TransferThread {
     }
   }
 
-  #open({ job, path, size, algorithm }: Command & { type: "open" }): void {
+  #open({ job, path, size, algorithm, isReadOnly }: Command & { type: "open" }): void {
     try {
-      const file = openSync(path, "r+");
+      const file = openSync(path, isReadOnly ? "r" : "r+");
       const hashing =
         algorithm === undefined
           ? undefined
@@ -83,7 +83,9 @@ export class TransferThread {
   #close(id: number): void {
     const job = this.#jobs.get(id);
     this.#jobs.delete(id);
-    if (job) closeSync(job.file);
+    if (!job) return;
+    job.hashing?.stop();
+    closeSync(job.file);
   }
 
   #relay({ job, lane, position, bytes }: Command & { type: "write" }): void {

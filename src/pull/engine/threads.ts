@@ -37,15 +37,17 @@ export class Thread {
 /** Started when they are needed. */
 export class Threads {
   readonly #threads: Thread[] = [];
-  readonly #most = Math.min(MOST_THREADS, availableParallelism());
 
-  constructor(private readonly start: () => Thread) {}
+  constructor(
+    private readonly start: () => Thread,
+    private readonly most = Math.min(MOST_THREADS, availableParallelism()),
+  ) {}
 
   /** The thread with the least to do. */
   pick(): Thread {
     const idle = this.#threads.find(({ load }) => load === 0);
     if (idle) return idle;
-    if (this.#threads.length < this.#most) {
+    if (this.#threads.length < this.most) {
       const thread = this.start();
       this.#threads.push(thread);
       return thread;
