@@ -76,7 +76,7 @@ export const blobDigest: Argument<Digest | undefined> = {
 
 export const model: Argument<string> = {
   name: "PATH",
-  description: "Directory of the model",
+  description: "Directory of the model, a snapshot of Hugging Face's cache, or a weight file",
   parse: notEmpty("PATH"),
 };
 

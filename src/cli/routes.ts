@@ -84,10 +84,16 @@ const pull = command({
 
 const push = command({
   brief: "Put a model into a registry and print its reference by digest",
+  description:
+    "Takes what belongs to a model: weights, configuration, code, licences, documents; not hidden files and other noise. The same files have the same digest on every machine.",
   arguments: [argument.model, argument.reference],
   flags: [flags("Flags", "format", "annotation"), connection, transfer],
+  meanings: {
+    format: "Format of the artifact: CNCF ModelPack, or Docker AI v0.2 or v0.1 (modelpack)",
+  },
   examples: [
     "ocireg push ./model ghcr.io/org/model:v1",
+    "ocireg push tiny-Q4_K_M.gguf 127.0.0.1:5000/tiny:q4 --format docker",
     "ocireg push ./model 127.0.0.1:5000/model --annotation org.opencontainers.image.licenses=MIT",
   ],
   load: () => import("./commands/push.ts"),
@@ -202,6 +208,7 @@ const manifest = group("Read and write manifests", {
     brief: "Store the bytes of a file as a manifest",
     arguments: [argument.reference, argument.manifestFile],
     flags: [flags("Flags", "mediaType"), connection, messages],
+    meanings: { mediaType: "Media type of the manifest; default: what it says itself" },
     examples: [
       "ocireg manifest put 127.0.0.1:5000/model:v2 manifest.json",
       "ocireg manifest get user/model:v1 | ocireg manifest put 127.0.0.1:5000/model:v1 -",
@@ -280,7 +287,10 @@ const referrers = group("List what refers to a manifest", {
     brief: "List the referrers of a manifest: digest, artifact type and size, one a line",
     arguments: [argument.reference],
     flags: [flags("Flags", "artifactType", "json"), connection, messages],
-    meanings: { json: "Print each descriptor as JSON, one a line" },
+    meanings: {
+      artifactType: "List only referrers of this type",
+      json: "Print each descriptor as JSON, one a line",
+    },
     examples: ["ocireg referrers ls ghcr.io/org/model:v1 --artifact-type application/spdx+json"],
     load: () => import("./commands/referrers-ls.ts"),
   }),

@@ -293,17 +293,24 @@ export const Settings = Type.Object({
   ),
   dryRun: Flag("Only tell what would be removed", { inFile: false }),
   noPull: Flag("Don't look further than the manifest", { inFile: false }),
-  format: Type.Union([Type.Literal("docker")], {
-    description: "Layout of the artifact that is pushed",
-    default: "docker",
-    notation: { ...choice("docker"), accepts: "docker" },
-    inFile: false,
-  }),
+  format: Type.Optional(
+    Type.Union([Type.Literal("modelpack"), Type.Literal("docker"), Type.Literal("docker-v0.1")], {
+      description: "Format to write: of push (modelpack by default), or for copy to convert to",
+      notation: choice("modelpack", "docker", "docker-v0.1"),
+      inFile: false,
+    }),
+  ),
   annotation: Words("KEY=VALUE", "Annotation of the manifest; may be repeated"),
-  mediaType: Optional(textual("TYPE"), "Media type of the manifest; default: what it says itself", {
+  mediaType: Optional(
+    textual("TYPE"),
+    "Media type of a manifest, or of attached files; default: by themselves",
+    {
+      inFile: false,
+    },
+  ),
+  artifactType: Optional(textual("TYPE"), "Type of the referrers to list, or of what is attached", {
     inFile: false,
   }),
-  artifactType: Optional(textual("TYPE"), "List only referrers of this type", { inFile: false }),
 
   // What is shown.
   json: Flag("Print the result as JSON", { inFile: false }),

@@ -1,138 +1,152 @@
-/** Writing the Docker AI format: which file of a model goes into which layer, and the config. */
+/**
+ * Writing the Docker AI format: v0.2, a layer a file, and v0.1, where all configuration is one
+ * archive, for readers from before 2026.
+ */
 import { formatByteSize } from "../lib/byte-size.ts";
 import { Failure } from "../lib/failure.ts";
-import type { Digest } from "../oci/digest.ts";
 import {
   DOCKER_CHAT_TEMPLATE,
+  DOCKER_CONFIG_TAR,
+  DOCKER_CONFIG_V01,
+  DOCKER_CONFIG_V02,
+  DOCKER_DDUF,
+  DOCKER_DIRECTORY_TAR,
+  DOCKER_FILE,
   DOCKER_GGUF,
   DOCKER_LICENSE,
   DOCKER_MMPROJ,
   DOCKER_SAFETENSORS,
 } from "./docker.ts";
-import type { ModelFacts } from "./facts.ts";
-import { checkedFilePath, PathSet } from "./path.ts";
-import { isCompleteModel, isConsolidated } from "./planned-file.ts";
+import type { FileKind, ModelSurvey, SurveyedFile } from "./model-files.ts";
+import type { Packed, PackedLayer, Packer, Packing } from "./packing.ts";
 
-export interface Packing {
-  readonly format: "safetensors" | "gguf";
-  /** Weights in shard order. */
-  readonly weights: readonly FileLayer[];
-  /** Files of the one configuration archive, sorted. */
-  readonly config: readonly string[];
-  /** Files of further archives, one a folder, sorted. */
-  readonly directories: readonly { readonly name: string; readonly files: readonly string[] }[];
-  /** Licences, and the chat template of a GGUF model. */
-  readonly documents: readonly FileLayer[];
-  /** What the format has no place for. */
-  readonly leftOut: readonly string[];
-}
+const annotations = (path: string) => ({ "org.cncf.model.filepath": path });
 
-/** A layer that is one file. */
-export interface FileLayer {
-  readonly path: string;
-  readonly mediaType: string;
-}
+/** v0.2. */
+export const dockerPacker: Packer = {
+  format: "docker",
+  configType: DOCKER_CONFIG_V02,
+  pack: packFiles,
+  config: dockerConfig,
+  annotations,
+};
 
-/**
- * What goes into the configuration archive: JSON, text, Markdown, vocabularies and templates, as
- * other packers do, and also what tokenizers (`tokenizer.model`, `*.tiktoken`) and models with code
- * of their own (`*.py`, written but never run) can't do without.
- */
-const configFile = /\.(?:json|txt|md|vocab|jinja|model|tiktoken|py)$/;
-const licenseFile = /^(?:licen[cs]e|copying|notice)(?:[-._].*)?$/i;
+/** v0.1. */
+export const oldDockerPacker: Packer = {
+  format: "docker-v0.1",
+  configType: DOCKER_CONFIG_V01,
+  pack: packArchives,
+  config: dockerConfig,
+  annotations,
+};
 
-/**
- * Sorts the files of a model's directory into layers. Files in folders come as archives when they
- * are configuration; weights in folders don't.
- *
- * @param paths relative to the directory
- * @throws {Failure} `usage` when there are no weights, or two kinds of them; `content` for names
- *   that a pull would refuse
- */
-export function packDocker(paths: readonly string[]): Packing {
-  const sorted = [...paths].sort();
-  const top = sorted.filter((path) => !path.includes("/"));
-  const gguf = top.filter((path) => path.endsWith(".gguf"));
-  const safetensors = withoutConsolidated(top.filter((path) => path.endsWith(".safetensors")));
-  if (safetensors.length > 0 && gguf.length > 0) {
-    throw new Failure(
-      "usage",
-      `there are both safetensors and GGUF files (${safetensors[0]}, ${gguf[0]}): push one kind, or one file`,
-    );
-  }
-  if (safetensors.length === 0 && gguf.length === 0) {
-    throw new Failure("usage", "there are no weights: want *.safetensors or *.gguf at the top");
-  }
-  const licenses = top.filter((path) => licenseFile.test(path));
-  const isSafetensors = safetensors.length > 0;
-  const config = isSafetensors
-    ? top.filter((path) => configFile.test(path) && !licenses.includes(path))
-    : [];
-  const templates = isSafetensors ? [] : top.filter((path) => path.endsWith(".jinja")).slice(0, 1);
-  const directories = isSafetensors ? groupByFolder(sorted) : [];
-  const weights = isSafetensors
-    ? safetensors.map((path) => ({ path, mediaType: DOCKER_SAFETENSORS }))
-    : gguf.map((path) => ({ path, mediaType: isProjector(path) ? DOCKER_MMPROJ : DOCKER_GGUF }));
-  const documents = [
-    ...templates.map((path) => ({ path, mediaType: DOCKER_CHAT_TEMPLATE })),
-    ...licenses.map((path) => ({ path, mediaType: DOCKER_LICENSE })),
-  ];
-  const taken = new Set([
-    ...[...weights, ...documents].map(({ path }) => path),
-    ...config,
-    ...directories.flatMap(({ files }) => files),
-  ]);
-  const names = new PathSet();
-  for (const path of taken) names.addFile(checkedFilePath(path, "the model"), "the model");
+const mediaTypes: Readonly<Partial<Record<FileKind, string>>> = {
+  projector: DOCKER_MMPROJ,
+  template: DOCKER_CHAT_TEMPLATE,
+  license: DOCKER_LICENSE,
+};
+
+function packFiles(model: ModelSurvey): Packing {
+  requireKnownWeights(model);
   return {
-    format: isSafetensors ? "safetensors" : "gguf",
-    weights,
-    config,
-    directories,
-    documents,
-    leftOut: sorted.filter((path) => !taken.has(path)),
+    layers: model.files.map(({ path, kind }) => ({
+      kind: "file",
+      mediaType: mediaTypes[kind] ?? weightType(path) ?? DOCKER_FILE,
+      path,
+    })),
+    leftOut: model.copies,
   };
 }
 
-function withoutConsolidated(names: readonly string[]): readonly string[] {
-  return isCompleteModel(names) ? names.filter((name) => !isConsolidated(name)) : names;
+function weightType(path: string): string | undefined {
+  if (path.endsWith(".safetensors")) return DOCKER_SAFETENSORS;
+  if (path.endsWith(".gguf")) return DOCKER_GGUF;
+  return path.endsWith(".dduf") ? DOCKER_DDUF : undefined;
 }
 
-function isProjector(path: string): boolean {
-  return path.toLowerCase().includes("mmproj");
-}
-
-function groupByFolder(paths: readonly string[]): { name: string; files: string[] }[] {
-  const folders = new Map<string, string[]>();
-  for (const path of paths) {
-    const slash = path.indexOf("/");
-    if (slash < 0 || !configFile.test(path)) continue;
-    const name = path.slice(0, slash);
-    folders.set(name, [...(folders.get(name) ?? []), path]);
-  }
-  return [...folders].map(([name, files]) => ({ name, files }));
+function requireKnownWeights({ format, weights }: ModelSurvey): void {
+  if (format === "safetensors" || format === "gguf" || format === "dduf") return;
+  throw new Failure(
+    "usage",
+    `the docker format has no place for weights like ${JSON.stringify(weights[0])}: want *.safetensors or *.gguf, or push with --format modelpack`,
+  );
 }
 
 /**
- * The config of v0.1, `{config, descriptor, rootfs}`. It holds no time, so that the same model makes
- * the same artifact everywhere.
+ * What goes into a configuration archive: JSON, text, Markdown, vocabularies and templates, as other
+ * packers do, and also what tokenizers (`tokenizer.model`, `*.tiktoken`) and models with code of
+ * their own (`*.py`, written but never run) can't do without.
  */
-export function dockerConfig(
-  format: "safetensors" | "gguf",
-  facts: ModelFacts,
-  layers: readonly Digest[],
-): string {
-  const { architecture, parameters, quantization, contextSize, size } = facts;
+const configFile = /\.(?:json|txt|md|vocab|jinja|model|tiktoken|py)$/;
+
+/** Weights at the top in shard order, archives, then licences, and the chat template of GGUF. */
+function packArchives({ format, weights, files, copies }: ModelSurvey): Packing {
+  const top = files.filter(({ path }) => !path.includes("/"));
+  if (
+    weights.some((path) => path.includes("/")) ||
+    (format !== "safetensors" && format !== "gguf")
+  ) {
+    throw new Failure(
+      "usage",
+      "there are no weights that docker-v0.1 has a place for: want *.safetensors or *.gguf at the top",
+    );
+  }
+  const isSafetensors = format === "safetensors";
+  const config = isSafetensors
+    ? top.filter(({ path, kind }) => configFile.test(path) && kind !== "license")
+    : [];
+  const templates = isSafetensors ? [] : ofKind(top, "template").slice(0, 1);
+  const archives = [archive(DOCKER_CONFIG_TAR, config), ...(isSafetensors ? folders(files) : [])];
+  const layers: PackedLayer[] = [
+    ...top.flatMap(({ path, kind }) => {
+      const mediaType = kind === "projector" ? DOCKER_MMPROJ : weightType(path);
+      return mediaType && path.endsWith(`.${format}`) ? [asFile(path, mediaType)] : [];
+    }),
+    ...archives.filter(({ paths }) => paths.length > 0),
+    ...templates.map(({ path }) => asFile(path, DOCKER_CHAT_TEMPLATE)),
+    ...ofKind(top, "license").map(({ path }) => asFile(path, DOCKER_LICENSE)),
+  ];
+  const taken = new Set(
+    layers.flatMap((layer) => (layer.kind === "file" ? layer.path : layer.paths)),
+  );
+  const left = files.map(({ path }) => path).filter((path) => !taken.has(path));
+  return { layers, leftOut: [...copies, ...left].sort() };
+}
+
+function asFile(path: string, mediaType: string): PackedLayer {
+  return { kind: "file", mediaType, path };
+}
+
+function archive(mediaType: string, files: readonly SurveyedFile[]) {
+  return { kind: "archive" as const, mediaType, paths: files.map(({ path }) => path).sort() };
+}
+
+/** An archive for each folder that has configuration. */
+function folders(files: readonly SurveyedFile[]) {
+  const deep = files.filter(({ path }) => path.includes("/") && configFile.test(path));
+  const byFolder = Map.groupBy(deep, ({ path }) => path.slice(0, path.indexOf("/")));
+  return [...byFolder]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([, inFolder]) => archive(DOCKER_DIRECTORY_TAR, inFolder));
+}
+
+function ofKind(files: readonly SurveyedFile[], kind: FileKind): SurveyedFile[] {
+  return files.filter((file) => file.kind === kind);
+}
+
+/** The config of both versions, `{config, descriptor, rootfs}`. */
+function dockerConfig({ format, facts, layers }: Packed): string {
+  const { architecture, parameters, quantization, contextSize, size, created } = facts;
   return JSON.stringify({
     config: {
-      format,
+      ...(format && { format }),
       ...(quantization && { quantization }),
-      parameters: formatCount(parameters),
+      ...(parameters > 0 && { parameters: formatCount(parameters) }),
       ...(architecture && { architecture }),
       size: formatByteSize(size).replace(" ", ""),
       ...(contextSize && { context_size: contextSize }),
     },
-    descriptor: {},
+    descriptor: { ...(created && { created }) },
     rootfs: { type: "rootfs", diff_ids: layers },
   });
 }

@@ -20,6 +20,9 @@ export const DOCKER_GGUF = "application/vnd.docker.ai.gguf.v3";
 export const DOCKER_MMPROJ = "application/vnd.docker.ai.mmproj";
 export const DOCKER_CHAT_TEMPLATE = "application/vnd.docker.ai.chat.template.jinja";
 export const DOCKER_LICENSE = "application/vnd.docker.ai.license";
+export const DOCKER_DDUF = "application/vnd.docker.ai.dduf";
+/** Any file that belongs to the model; the annotation has its path. */
+export const DOCKER_FILE = "application/vnd.docker.ai.model.file";
 export const DOCKER_CONFIG_TAR = "application/vnd.docker.ai.vllm.config.tar";
 export const DOCKER_DIRECTORY_TAR = "application/vnd.docker.ai.dir.tar";
 
@@ -76,7 +79,7 @@ export const docker: FormatReader = {
           licenses++;
           addFile(licenses === 1 ? "LICENSE" : `LICENSE-${licenses}`);
           break;
-        case `${PREFIX}dduf`:
+        case DOCKER_DDUF:
           addFile("model.dduf");
           break;
         case DOCKER_CONFIG_TAR:

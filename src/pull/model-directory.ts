@@ -1,11 +1,12 @@
 /** The files of a model on the local disk, symlinks followed: how a Hugging Face cache keeps them. */
-import { readdir, realpath, stat } from "node:fs/promises";
-import { basename, join } from "node:path";
-import { isMissing } from "../lib/durable.ts";
+import { readdir, readFile, realpath, stat } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { ignoreMissing, isMissing } from "../lib/durable.ts";
 import { Failure } from "../lib/failure.ts";
+import { isNoise, shardOf, splitsOf } from "../model/model-files.ts";
 import { MAX_DEPTH } from "../model/path.ts";
 
-export interface LocalFile {
+export interface FoundFile {
   /** Relative to the model's root. */
   readonly path: string;
   readonly source: string;
@@ -14,17 +15,18 @@ export interface LocalFile {
 }
 
 /**
- * Lists a directory, or a single file as a directory of one. Hidden files and folders are left out;
- * a folder that leads back to one above it is listed once.
+ * Lists a directory; of a Hugging Face cache the snapshot that its `main` means; a single file as a
+ * directory of one, or of all shards that it is one of. Hidden files and other noise are left out; a
+ * folder that leads back to one above it is listed once.
  *
- * @throws {Failure} `usage` when the path isn't there
+ * @throws {Failure} `usage` when the path isn't there, or it isn't clear which model is meant
  */
-export async function listModel(path: string): Promise<LocalFile[]> {
+export async function listModel(path: string): Promise<FoundFile[]> {
   try {
     const there = await stat(path);
-    if (there.isFile()) return [{ path: basename(path), source: path, size: there.size }];
-    const files: LocalFile[] = [];
-    await list(path, "", new Set(), files);
+    if (there.isFile()) return await listShards(path);
+    const files: FoundFile[] = [];
+    await list((await findSnapshot(path)) ?? path, "", new Set(), files);
     return files;
   } catch (error) {
     if (!isMissing(error)) throw error;
@@ -34,16 +36,55 @@ export async function listModel(path: string): Promise<LocalFile[]> {
   }
 }
 
+async function listShards(path: string): Promise<FoundFile[]> {
+  const directory = dirname(path);
+  const name = basename(path);
+  const shard = shardOf(name);
+  const names = shard ? splitsOf(name, await readdir(directory)).sort() : [name];
+  if (shard && names.length !== shard.count) {
+    throw new Failure(
+      "usage",
+      `${JSON.stringify(path)} is one of ${shard.count} shards, but ${names.length} are there: want all of them`,
+    );
+  }
+  return Promise.all(
+    names.map(async (file) => {
+      const source = join(directory, file);
+      return { path: file, source, size: (await stat(source)).size };
+    }),
+  );
+}
+
+/**
+ * The snapshot to take when `path` is a model's directory in a Hugging Face cache, as
+ * `models--org--name`; undefined when it is none.
+ */
+async function findSnapshot(path: string): Promise<string | undefined> {
+  const names = await readdir(path);
+  if (!names.includes("snapshots") || !names.includes("blobs")) return undefined;
+  const main = await readFile(join(path, "refs", "main"), "utf8").catch(ignoreMissing);
+  const commits = await readdir(join(path, "snapshots"));
+  const [only, ...others] = commits;
+  const commit = commits.find((name) => name === main?.trim());
+  if (commit === undefined && (only === undefined || others.length > 0)) {
+    throw new Failure(
+      "usage",
+      `${JSON.stringify(path)} has ${commits.length} snapshots: name the one to push, ${JSON.stringify(join(path, "snapshots", only ?? "…"))}`,
+    );
+  }
+  return join(path, "snapshots", commit ?? only ?? "");
+}
+
 async function list(
   directory: string,
   prefix: string,
   above: ReadonlySet<string>,
-  files: LocalFile[],
+  files: FoundFile[],
 ): Promise<void> {
   const real = await realpath(directory);
   if (above.has(real) || above.size > MAX_DEPTH) return;
   for (const name of (await readdir(directory)).sort()) {
-    if (name.startsWith(".")) continue;
+    if (isNoise(name)) continue;
     const source = join(directory, name);
     const there = await stat(source);
     if (there.isFile()) files.push({ path: `${prefix}${name}`, source, size: there.size });

@@ -1,15 +1,15 @@
 /** Tar archives that come out the same on every machine. */
-import { createReadStream } from "node:fs";
-import { open, stat } from "node:fs/promises";
+import { open } from "node:fs/promises";
 import { dirname } from "node:path";
 import { createTarPacker, type TarHeader } from "modern-tar";
 import { writeFully } from "../lib/durable.ts";
 
 export interface TarSource {
   /** The name in the archive. */
-  readonly name: string;
-  /** The file, symlinks followed. */
-  readonly source: string;
+  readonly path: string;
+  /** Bytes. */
+  readonly size: number;
+  stream(): AsyncIterable<Uint8Array>;
 }
 
 /**
@@ -36,12 +36,11 @@ type Controller = ReturnType<typeof createTarPacker>["controller"];
 
 async function addAll(files: readonly TarSource[], controller: Controller): Promise<void> {
   const folders = new Set<string>();
-  for (const { name, source } of files) {
-    await addFolders(dirname(name), folders, controller);
-    const { size } = await stat(source);
-    const writer = controller.add(fixedHeader(name, "file", size)).getWriter();
+  for (const file of files) {
+    await addFolders(dirname(file.path), folders, controller);
+    const writer = controller.add(fixedHeader(file.path, "file", file.size)).getWriter();
     // The packer refuses more or fewer bytes than the header says.
-    for await (const chunk of createReadStream(source)) await writer.write(new Uint8Array(chunk));
+    for await (const chunk of file.stream()) await writer.write(new Uint8Array(chunk));
     await writer.close();
   }
   controller.finalize();

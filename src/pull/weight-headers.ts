@@ -1,5 +1,5 @@
-/** The headers of weight files on the local disk. */
-import { type FileHandle, open } from "node:fs/promises";
+/** The headers of weight files, on the local disk or where only parts of them are read. */
+import { open } from "node:fs/promises";
 import { type GgufHead, MAX_GGUF_HEAD, parseGgufHead } from "../model/gguf.ts";
 import {
   parseSafetensorsHeader,
@@ -7,6 +7,7 @@ import {
   type SafetensorsHeader,
   safetensorsHeaderLength,
 } from "../model/safetensors.ts";
+import { fileReader, type RangeReader } from "./range-reader.ts";
 
 /** Bytes that are read first of a GGUF file; most heads fit. */
 const FIRST_GGUF_READ = 1024 * 1024;
@@ -15,53 +16,46 @@ const FIRST_GGUF_READ = 1024 * 1024;
  * @param source what the file is, for messages
  * @throws {Failure} `content` when it isn't a valid safetensors file
  */
-export async function readSafetensorsHeader(
-  path: string,
-  source: string,
-): Promise<SafetensorsHeader> {
-  const handle = await open(path, "r");
-  try {
-    const { size } = await handle.stat();
-    const prefix = await read(handle, 0, SAFETENSORS_PREFIX);
-    const length = safetensorsHeaderLength(prefix, source);
-    return parseSafetensorsHeader(await read(handle, SAFETENSORS_PREFIX, length), size, source);
-  } finally {
-    await handle.close();
-  }
+export function readSafetensorsHeader(path: string, source: string): Promise<SafetensorsHeader> {
+  return withFile(path, (file) => safetensorsHeaderIn(file, source));
 }
 
 /**
  * @param source what the file is, for messages
  * @throws {Failure} `content` when it isn't a valid GGUF file
  */
-export async function readGgufHead(path: string, source: string): Promise<GgufHead> {
-  const handle = await open(path, "r");
-  try {
-    const { size } = await handle.stat();
-    for (let length = FIRST_GGUF_READ; ; length *= 4) {
-      const bytes = await read(handle, 0, Math.min(length, size, MAX_GGUF_HEAD));
-      const head = parseGgufHead(bytes, size, source);
-      if (head) return head;
-    }
-  } finally {
-    await handle.close();
+export function readGgufHead(path: string, source: string): Promise<GgufHead> {
+  return withFile(path, (file) => ggufHeadIn(file, source));
+}
+
+/** @throws {Failure} `content` when it isn't a valid GGUF file */
+export async function ggufHeadIn(file: RangeReader, source: string): Promise<GgufHead> {
+  let bytes: Uint8Array = new Uint8Array(0);
+  for (let length = FIRST_GGUF_READ; ; length *= 4) {
+    const more = await file.read(bytes.byteLength, Math.min(length, MAX_GGUF_HEAD));
+    bytes = bytes.byteLength === 0 ? more : Buffer.concat([bytes, more]);
+    const head = parseGgufHead(bytes, file.size, source);
+    if (head) return head;
   }
 }
 
-/** The bytes from `position`, fewer than `length` at the end of the file. */
-async function read(handle: FileHandle, position: number, length: number): Promise<Uint8Array> {
-  const { size } = await handle.stat();
-  const bytes = new Uint8Array(Math.max(0, Math.min(length, size - position)));
-  let filled = 0;
-  while (filled < bytes.byteLength) {
-    const { bytesRead } = await handle.read(
-      bytes,
-      filled,
-      bytes.byteLength - filled,
-      position + filled,
-    );
-    if (bytesRead === 0) break;
-    filled += bytesRead;
+/** @throws {Failure} `content` when it isn't a valid safetensors file */
+export async function safetensorsHeaderIn(
+  file: RangeReader,
+  source: string,
+): Promise<SafetensorsHeader> {
+  const prefix = await file.read(0, SAFETENSORS_PREFIX);
+  const end = SAFETENSORS_PREFIX + safetensorsHeaderLength(prefix, source);
+  const json = await file.read(SAFETENSORS_PREFIX, end);
+  return parseSafetensorsHeader(json, file.size, source);
+}
+
+async function withFile<T>(path: string, work: (file: RangeReader) => Promise<T>): Promise<T> {
+  const handle = await open(path, "r");
+  try {
+    const { size } = await handle.stat();
+    return await work(fileReader(handle, size));
+  } finally {
+    await handle.close();
   }
-  return bytes.subarray(0, filled);
 }

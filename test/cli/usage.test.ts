@@ -21,6 +21,10 @@ describe("a command line that makes no sense", () => {
     [["pull", "a", "--password", "secret"], /^ocireg: unknown flag "--password", did you mean/],
     [["push", "", "a"], "ocireg: PATH is empty; see --help"],
     [["push", "x", "a", "--annotation", "nothing"], /--annotation is "nothing", want KEY=VALUE/],
+    [
+      ["push", "x", "a", "--format", "zip"],
+      /--format is "zip", want modelpack, docker or docker-v0/,
+    ],
     [["tags", "ls", "a:v1"], /want a repository without tag and digest/],
     [["repos", "ls", "host/x"], /want a registry, host\[:port\]/],
     [["manifest", "delete", "a/b"], /want a tag or a digest/],

@@ -36,7 +36,7 @@ afterAll(async () => {
 async function publish(tag: string, seed: number): Promise<string> {
   const model = temporaryDirectory();
   await makeModel(model, { shards: 2, bytesPerShard: 64 * 1024, seed });
-  const { code, stderr } = await ocireg(["push", model, refer(tag)]);
+  const { code, stderr } = await ocireg(["push", model, refer(tag), "--format", "docker-v0.1"]);
   expect({ code, stderr: code === 0 ? "" : stderr }).toEqual({ code: 0, stderr: "" });
   return model;
 }

@@ -51,7 +51,7 @@ export async function pushModel(
   const path = temporaryDirectory();
   await makeModel(path, { shards: 2, bytesPerShard: 24 * MEBIBYTE, ...size });
   const reference = parseReference(`${host}/${MODEL}`);
-  await push({ path, reference, client, format: "docker" });
+  await push({ path, reference, client, format: "docker-v0.1" });
   const { manifest } = await client.getManifest(reference);
   if (manifest.kind !== "image") throw new Error("a model is an image");
   const { config, layers } = manifest.content;

@@ -1,18 +1,87 @@
 import { describe, expect, test } from "bun:test";
-import { Failure } from "../../src/lib/failure.ts";
-import { DOCKER_MMPROJ } from "../../src/model/docker.ts";
-import { dockerConfig, formatCount, packDocker } from "../../src/model/docker-pack.ts";
+import {
+  DOCKER_CHAT_TEMPLATE,
+  DOCKER_CONFIG_TAR,
+  DOCKER_DDUF,
+  DOCKER_DIRECTORY_TAR,
+  DOCKER_FILE,
+  DOCKER_GGUF,
+  DOCKER_LICENSE,
+  DOCKER_MMPROJ,
+  DOCKER_SAFETENSORS,
+} from "../../src/model/docker.ts";
+import { dockerPacker, formatCount, oldDockerPacker } from "../../src/model/docker-pack.ts";
 import { ggufFacts, safetensorsFacts } from "../../src/model/facts.ts";
 import { parseGgufHead } from "../../src/model/gguf.ts";
+import { surveyModel } from "../../src/model/model-files.ts";
+import type { Packer } from "../../src/model/packing.ts";
 import { parseSafetensorsHeader } from "../../src/model/safetensors.ts";
 import type { Digest } from "../../src/oci/digest.ts";
-import { ggufFile, refusal, tensorFile } from "./fixtures.ts";
+import { ggufFile, tensorFile, usageError } from "./fixtures.ts";
 
-const paths = (layers: readonly { path: string }[]) => layers.map(({ path }) => path);
+const survey = (paths: readonly string[]) => surveyModel(paths.map((path) => ({ path, size: 1 })));
 
-describe("packing a directory for Docker AI", () => {
+/** Media types by what is in each layer. */
+function pack(packer: Packer, paths: readonly string[]) {
+  const { layers, leftOut } = packer.pack(survey(paths));
+  return {
+    layers: layers.map((layer) => [
+      layer.kind === "file" ? layer.path : layer.paths,
+      layer.mediaType,
+    ]),
+    leftOut,
+  };
+}
+
+describe("packing for Docker AI v0.2", () => {
+  test("makes a layer of each file, weights first, wherever it lies", () => {
+    const paths = [
+      "LICENSE",
+      "README.md",
+      "chat_template.jinja",
+      "config.json",
+      "model-00002-of-00002.safetensors",
+      "model-00001-of-00002.safetensors",
+      "modeling_x.py",
+      "text_encoder/model.safetensors",
+    ];
+    expect(pack(dockerPacker, paths)).toEqual({
+      layers: [
+        ["model-00001-of-00002.safetensors", DOCKER_SAFETENSORS],
+        ["model-00002-of-00002.safetensors", DOCKER_SAFETENSORS],
+        ["text_encoder/model.safetensors", DOCKER_SAFETENSORS],
+        ["config.json", DOCKER_FILE],
+        ["chat_template.jinja", DOCKER_CHAT_TEMPLATE],
+        ["modeling_x.py", DOCKER_FILE],
+        ["README.md", DOCKER_FILE],
+        ["LICENSE", DOCKER_LICENSE],
+      ],
+      leftOut: [],
+    });
+  });
+
+  test("has types for GGUF, its projector, and DDUF", () => {
+    expect(pack(dockerPacker, ["m.gguf", "mmproj-f16.gguf"]).layers).toEqual([
+      ["m.gguf", DOCKER_GGUF],
+      ["mmproj-f16.gguf", DOCKER_MMPROJ],
+    ]);
+    expect(pack(dockerPacker, ["m.dduf"]).layers).toEqual([["m.dduf", DOCKER_DDUF]]);
+  });
+
+  test("names each layer by its path", () => {
+    expect(dockerPacker.annotations("a/b.json")).toEqual({ "org.cncf.model.filepath": "a/b.json" });
+  });
+
+  test("refuses weights that no reader of the format opens", () => {
+    for (const packer of [dockerPacker, oldDockerPacker]) {
+      expect(usageError(() => packer.pack(survey(["pytorch_model.bin"])))).toContain("docker");
+    }
+  });
+});
+
+describe("packing for Docker AI v0.1", () => {
   test("takes weights in shard order, configuration, licences, and folders of configuration", () => {
-    const packing = packDocker([
+    const paths = [
       "tokenizer.model",
       "README.md",
       "model-00002-of-00002.safetensors",
@@ -25,52 +94,46 @@ describe("packing a directory for Docker AI", () => {
       "pytorch_model.bin",
       "1_Pooling/config.json",
       "onnx/model.onnx",
-    ]);
-    expect(packing.format).toBe("safetensors");
-    expect(paths(packing.weights)).toEqual([
-      "model-00001-of-00002.safetensors",
-      "model-00002-of-00002.safetensors",
-    ]);
-    expect(packing.config).toEqual([
-      "README.md",
-      "config.json",
-      "merges.txt",
-      "model.safetensors.index.json",
-      "modeling_x.py",
-      "tokenizer.model",
-    ]);
-    expect(packing.directories).toEqual([{ name: "1_Pooling", files: ["1_Pooling/config.json"] }]);
-    expect(paths(packing.documents)).toEqual(["LICENSE.txt"]);
-    expect(packing.leftOut).toEqual(["onnx/model.onnx", "pytorch_model.bin"]);
-  });
-
-  test("leaves out a consolidated copy of a complete set", () => {
-    const packing = packDocker(["consolidated.safetensors", "model.safetensors"]);
-    expect(paths(packing.weights)).toEqual(["model.safetensors"]);
-    expect(packing.leftOut).toEqual(["consolidated.safetensors"]);
-    expect(paths(packDocker(["consolidated.safetensors"]).weights)).toHaveLength(1);
+    ];
+    expect(pack(oldDockerPacker, paths)).toEqual({
+      layers: [
+        ["model-00001-of-00002.safetensors", DOCKER_SAFETENSORS],
+        ["model-00002-of-00002.safetensors", DOCKER_SAFETENSORS],
+        [
+          [
+            "README.md",
+            "config.json",
+            "merges.txt",
+            "model.safetensors.index.json",
+            "modeling_x.py",
+            "tokenizer.model",
+          ],
+          DOCKER_CONFIG_TAR,
+        ],
+        [["1_Pooling/config.json"], DOCKER_DIRECTORY_TAR],
+        ["LICENSE.txt", DOCKER_LICENSE],
+      ],
+      leftOut: ["onnx/model.onnx", "pytorch_model.bin"],
+    });
   });
 
   test("takes GGUF files with their projector, template and licence", () => {
-    const packing = packDocker(["m.gguf", "mmproj-f16.gguf", "chat.jinja", "LICENSE", "x.json"]);
-    expect(packing.format).toBe("gguf");
-    expect(packing.weights[1]).toEqual({ path: "mmproj-f16.gguf", mediaType: DOCKER_MMPROJ });
-    expect(paths(packing.documents)).toEqual(["chat.jinja", "LICENSE"]);
-    expect(packing.leftOut).toEqual(["x.json"]);
+    const paths = ["m.gguf", "mmproj-f16.gguf", "chat.jinja", "LICENSE", "x.json"];
+    expect(pack(oldDockerPacker, paths)).toEqual({
+      layers: [
+        ["m.gguf", DOCKER_GGUF],
+        ["mmproj-f16.gguf", DOCKER_MMPROJ],
+        ["chat.jinja", DOCKER_CHAT_TEMPLATE],
+        ["LICENSE", DOCKER_LICENSE],
+      ],
+      leftOut: ["x.json"],
+    });
   });
 
-  test("refuses names that a pull would refuse", () => {
-    for (const name of ["back\\slash.json", "Config.json", "line\nbreak.json"]) {
-      expect(refusal(() => packDocker(["model.safetensors", "config.json", name]))).toContain(
-        "refused the path",
-      );
-    }
-  });
-
-  test("wants weights of one kind", () => {
-    for (const files of [["config.json"], [], ["a.gguf", "a.safetensors"]]) {
-      expect(() => packDocker(files)).toThrow(Failure);
-    }
+  test("wants weights at the top", () => {
+    expect(usageError(() => oldDockerPacker.pack(survey(["a/model.safetensors"])))).toContain(
+      "at the top",
+    );
   });
 });
 
@@ -90,10 +153,12 @@ describe("the config of a Docker AI artifact", () => {
       architecture: "LlamaForCausalLM",
       parameters: 1500,
       quantization: "F32",
+      precision: "float32",
       contextSize: 9,
       size: 6000,
     });
-    expect(JSON.parse(dockerConfig("safetensors", facts, ["sha256:x" as Digest]))).toEqual({
+    const layers = ["sha256:x" as Digest];
+    expect(JSON.parse(dockerPacker.config({ format: "safetensors", facts, layers }))).toEqual({
       config: {
         format: "safetensors",
         quantization: "F32",
@@ -116,8 +181,10 @@ describe("the config of a Docker AI artifact", () => {
     if (!head) throw new Error("unreachable");
     expect(ggufFacts([head], 77)).toEqual({
       architecture: "llama",
+      family: "llama",
       parameters: 100,
       quantization: "Q4_K_M",
+      method: "Q4_K_M",
       contextSize: 4096,
       size: 77,
     });

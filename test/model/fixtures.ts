@@ -1,6 +1,6 @@
 /** Weight files and manifests, made by hand. */
 import { expect } from "bun:test";
-import { Failure } from "../../src/lib/failure.ts";
+import { Failure, type FailureKind } from "../../src/lib/failure.ts";
 import { plan } from "../../src/model/plan.ts";
 import type { Target } from "../../src/model/planned-file.ts";
 import type { Descriptor } from "../../src/oci/descriptor.ts";
@@ -10,11 +10,20 @@ import { OCI_IMAGE_MANIFEST } from "../../src/oci/media-types.ts";
 
 /** The message of the `content` failure that `action` must end with. */
 export function refusal(action: () => unknown): string {
+  return failureOf(action, "content");
+}
+
+/** The message of the `usage` failure that `action` must end with. */
+export function usageError(action: () => unknown): string {
+  return failureOf(action, "usage");
+}
+
+function failureOf(action: () => unknown, kind: FailureKind): string {
   try {
     action();
   } catch (error) {
     expect(error).toBeInstanceOf(Failure);
-    expect((error as Failure).kind).toBe("content");
+    expect((error as Failure).kind).toBe(kind);
     return (error as Failure).message;
   }
   throw new Error("it was accepted");

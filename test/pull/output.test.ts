@@ -30,7 +30,7 @@ beforeAll(async () => {
   model = temporaryDirectory();
   await makeModel(model);
   reference = world.reference("user/model:v1");
-  await push({ path: model, reference, client: world.client, format: "docker" });
+  await push({ path: model, reference, client: world.client, format: "docker-v0.1" });
 });
 afterAll(() => world.registry.stop());
 

@@ -20,7 +20,7 @@ beforeAll(async () => {
   model = temporaryDirectory();
   await makeModel(model, { shards: 2, bytesPerShard: 32 * 1024 * 1024 });
   reference = world.reference("user/shared:v1");
-  await push({ path: model, reference, client: world.client, format: "docker" });
+  await push({ path: model, reference, client: world.client, format: "docker-v0.1" });
 });
 afterAll(() => world.registry.stop());
 

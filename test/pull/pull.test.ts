@@ -49,7 +49,12 @@ beforeAll(async () => {
   model = temporaryDirectory();
   await makeModel(model, { shards: 3 });
   reference = world.reference("user/model:v1");
-  ({ digest } = await push({ path: model, reference, client: world.client, format: "docker" }));
+  ({ digest } = await push({
+    path: model,
+    reference,
+    client: world.client,
+    format: "docker-v0.1",
+  }));
 });
 afterAll(() => world.registry.stop());
 

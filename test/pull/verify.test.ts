@@ -28,7 +28,7 @@ beforeAll(async () => {
   model = temporaryDirectory();
   await makeModel(model, { shards: 2 });
   reference = world.reference("user/verified:v1");
-  await push({ path: model, reference, client: world.client, format: "docker" });
+  await push({ path: model, reference, client: world.client, format: "docker-v0.1" });
 });
 afterAll(() => world.registry.stop());
 

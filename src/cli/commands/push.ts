@@ -1,7 +1,7 @@
 import type { Settings } from "../../config/schema.ts";
-import { Failure } from "../../lib/failure.ts";
 import type { Reference } from "../../oci/reference.ts";
 import { push } from "../../pull/push.ts";
+import { annotationsOf } from "../annotations.ts";
 import type { Context } from "../context.ts";
 import { type TransferSettings, transferring } from "../transfer.ts";
 
@@ -11,19 +11,10 @@ export default async function pushCommand(
   path: string,
   reference: Reference,
 ): Promise<void> {
-  const { format } = settings;
-  const annotations = Object.fromEntries(settings.annotation.map(parseAnnotation));
+  const { format = "modelpack" } = settings;
+  const annotations = annotationsOf(settings);
   const pushed = await transferring(this, settings, reference.registry, (client, onEvent) =>
     push({ path, reference, client, format, annotations, onEvent, signal: this.signal }),
   );
   await this.stdout.line(pushed.reference);
-}
-
-/** @throws {Failure} `usage` */
-function parseAnnotation(text: string): [string, string] {
-  const equals = text.indexOf("=");
-  if (equals < 1) {
-    throw new Failure("usage", `--annotation is ${JSON.stringify(text)}, want KEY=VALUE`);
-  }
-  return [text.slice(0, equals), text.slice(equals + 1)];
 }

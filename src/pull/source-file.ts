@@ -1,0 +1,91 @@
+/** The files of a model that is about to be packed, wherever they lie. */
+import { createReadStream } from "node:fs";
+import { open } from "node:fs/promises";
+import { errorCode } from "../lib/durable.ts";
+import { Failure } from "../lib/failure.ts";
+import type { NamedFile } from "../model/model-files.ts";
+import type { Digest } from "../oci/digest.ts";
+import type { Repository } from "../oci/reference.ts";
+import type { PushedBlob, RegistryClient } from "../registry/client.ts";
+import type { BlobId } from "./blobs.ts";
+import type { EventListener, ProgressMeter, Subject } from "./events.ts";
+import type { FileHasher } from "./file-hasher.ts";
+import { pushCounted } from "./push-blob.ts";
+import { fileReader, type RangeReader } from "./range-reader.ts";
+
+/** Where packed files go. */
+export interface PushTarget {
+  readonly client: RegistryClient;
+  readonly target: Repository;
+  readonly onEvent?: EventListener | undefined;
+}
+
+export interface SourceFile extends NamedFile, RangeReader {
+  /** Where it lies, for messages. */
+  readonly source: string;
+  /** All of it. */
+  stream(): AsyncIterable<Uint8Array>;
+  digest(signal?: AbortSignal): Promise<Digest>;
+  /** Makes sure that the target has it, as `blob`. */
+  push(
+    blob: BlobId,
+    to: PushTarget,
+    meter: ProgressMeter,
+    subject: Subject,
+    signal?: AbortSignal,
+  ): Promise<PushedBlob>;
+}
+
+/** A file on the local disk. What can't be read fails with `disk`. */
+export class LocalFile implements SourceFile {
+  constructor(
+    readonly path: string,
+    /** Absolute, or relative to the working directory. */
+    readonly source: string,
+    readonly size: number,
+    readonly hasher: FileHasher,
+  ) {}
+
+  read(start: number, end: number): Promise<Uint8Array> {
+    return this.#reading(async () => {
+      const handle = await open(this.source, "r");
+      try {
+        return await fileReader(handle, this.size).read(start, end);
+      } finally {
+        await handle.close();
+      }
+    });
+  }
+
+  stream(): AsyncIterable<Uint8Array> {
+    return createReadStream(this.source);
+  }
+
+  digest(signal?: AbortSignal): Promise<Digest> {
+    return this.#reading(() => this.hasher.digest(this.source, this.size, signal));
+  }
+
+  push(
+    blob: BlobId,
+    { client, target }: PushTarget,
+    meter: ProgressMeter,
+    subject: Subject,
+    signal?: AbortSignal,
+  ): Promise<PushedBlob> {
+    const from = { client, target, open: () => Bun.file(this.source), signal };
+    return pushCounted(blob, from, meter, subject);
+  }
+
+  async #reading<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      const code = errorCode(error);
+      if (code === undefined || error instanceof Failure) throw error;
+      const reason = code === "EACCES" ? "permission denied" : (error as Error).message;
+      throw new Failure("disk", `can't read ${JSON.stringify(this.source)}: ${reason}`, {
+        cause: error,
+      });
+    }
+  }
+}
