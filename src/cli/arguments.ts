@@ -74,6 +74,13 @@ export const blobDigest: Argument<Digest | undefined> = {
   optional: true,
 };
 
+export const attachments: Argument<string> = {
+  name: "FILE",
+  description: "File to attach",
+  repeats: true,
+  parse: notEmpty("FILE"),
+};
+
 export const model: Argument<string> = {
   name: "PATH",
   description: "Directory of the model, a snapshot of Hugging Face's cache, or a weight file",

@@ -1,6 +1,7 @@
 /** How a command is declared: what it takes, what it means, and where its function is. */
 import { buildCommand, type Command } from "@stricli/core";
 import { flagName, type SettingName, type Settings, settingSchema } from "../config/schema.ts";
+import { Failure } from "../lib/failure.ts";
 import type { Context } from "./context.ts";
 
 export interface Argument<T> {
@@ -10,7 +11,7 @@ export interface Argument<T> {
   /** @throws when the text isn't acceptable */
   readonly parse: (text: string) => T;
   readonly optional?: boolean;
-  /** It may be given several times, and is then the only argument of its command. */
+  /** It may be given several times, and is then the last argument of its command. */
   readonly repeats?: boolean;
   readonly choices?: readonly string[];
   /** What a shell may propose, where that has to be looked up. */
@@ -81,7 +82,8 @@ export function command<Name extends SettingName, const Arguments extends readon
         this.ran = true;
         try {
           const settings = await settle(this, names, flags, spec.readsDefaultFile ?? false);
-          await run.call(this, settings, ...(args as [...Arguments]));
+          const given = parsesLate(spec.arguments) ? parseAll(spec.arguments, args) : args;
+          await run.call(this, settings, ...(given as [...Arguments]));
         } catch (error) {
           this.failure = error;
         }
@@ -110,14 +112,33 @@ function flag(name: SettingName): object {
 }
 
 function positionals(args: readonly Argument<unknown>[]): object {
-  const [first] = args;
-  return first?.repeats
-    ? {
-        kind: "array",
-        parameter: positional({ ...first, optional: false }),
-        minimum: first.optional ? 0 : 1,
-      }
-    : { kind: "tuple", parameters: args.map(positional) };
+  const last = args.at(-1);
+  if (!last?.repeats) return { kind: "tuple", parameters: args.map(positional) };
+  if (parsesLate(args)) {
+    return { kind: "array", parameter: { placeholder: last.name, brief: "", parse: String } };
+  }
+  return {
+    kind: "array",
+    parameter: positional({ ...last, optional: false }),
+    minimum: last.optional ? 0 : 1,
+  };
+}
+
+/** Whether arguments differ although one repeats, which the library has no words for. */
+function parsesLate(args: readonly unknown[]): args is readonly Argument<unknown>[] {
+  return args.length > 1 && (args.at(-1) as Argument<unknown>).repeats === true;
+}
+
+/** @throws {Failure} `usage` */
+function parseAll(args: readonly Argument<unknown>[], texts: readonly unknown[]): unknown[] {
+  const missing = args[texts.length];
+  if (missing) throw new Failure("usage", `${missing.name} is missing; see --help`);
+  try {
+    return texts.map((text, index) => (args[index] ?? args.at(-1))?.parse(String(text)));
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new Failure("usage", `${reason}; see --help`, { cause });
+  }
 }
 
 function positional<T>(argument: Argument<T>): object {

@@ -99,6 +99,23 @@ const push = command({
   load: () => import("./commands/push.ts"),
 });
 
+const attach = command({
+  brief: "Attach files to what a reference names, and print the attachment's reference",
+  description:
+    "The files become an artifact that refers to REF's manifest: a signature, an SBOM, a report. REF stays as it is; 'ocireg referrers ls' lists what is attached.",
+  arguments: [argument.reference, argument.attachments],
+  flags: [flags("Flags", "artifactType", "mediaType", "annotation"), connection, transfer],
+  meanings: {
+    artifactType: "What the attachment is, for who looks for it: application/spdx+json",
+    mediaType: "Media type of the files; default: by their names",
+  },
+  examples: [
+    "ocireg attach ghcr.io/org/model:v1 sbom.spdx.json --artifact-type application/spdx+json",
+    "ocireg attach 127.0.0.1:5000/model@sha256:751bd21a… eval.json eval.txt --artifact-type application/vnd.example.report",
+  ],
+  load: () => import("./commands/attach.ts"),
+});
+
 const copy = command({
   brief: "Copy from registry to registry and print the copy's reference by digest",
   description:
@@ -380,6 +397,7 @@ export const root = group(
     serve,
     pull,
     push,
+    attach,
     copy,
     resolve,
     inspect,

@@ -42,6 +42,20 @@ describe("push", () => {
   });
 });
 
+describe("attach", () => {
+  test("prints the attachment's reference by digest, which referrers ls lists", async () => {
+    const directory = temporaryDirectory();
+    const files = ["sbom.spdx.json", "report.txt"].map((name) => join(directory, name));
+    for (const file of files) writeFileSync(file, "{}");
+    const type = ["--artifact-type", "application/spdx+json"];
+    const { code, stdout } = await ocireg(["attach", pushed.trimEnd(), ...files, ...type]);
+    expect({ code, stdout }).toEqual({ code: 0, stdout: expect.stringMatching(/^127.*@sha256/) });
+    const listed = await ocireg(["referrers", "ls", `${served.host}/org/model:v1`]);
+    const [, attached] = stdout.trimEnd().split("@");
+    expect(listed.stdout).toMatch(new RegExp(`^${attached}\tapplication/spdx\\+json\t\\d+\n$`));
+  });
+});
+
 describe("pull", () => {
   test("prints the path alone on a line; it holds every byte", async () => {
     const cache = temporaryDirectory();
