@@ -119,10 +119,11 @@ const attach = command({
 const copy = command({
   brief: "Copy from registry to registry and print the copy's reference by digest",
   description:
-    "Everything streams, byte for byte, and nothing touches the disk. What DST's registry has isn't moved again; between repositories of one registry blobs are mounted. An index comes with all its platforms. The tag comes last.",
+    "Everything streams, byte for byte, and nothing touches the disk. What DST's registry has isn't moved again; between repositories of one registry blobs are mounted. An index comes with all its platforms. The tag comes last. With --format the manifest is written anew, and the weights stay the blobs that they are.",
   arguments: [argument.source, argument.target],
-  flags: [flags("Flags", "referrers", "platform"), connection, transfer],
+  flags: [flags("Flags", "referrers", "platform", "format"), connection, transfer],
   meanings: {
+    format: "Convert the model to this format: CNCF ModelPack, or Docker AI v0.2 or v0.1",
     platform: "Copy of an index this platform's manifest alone; default: all, the whole index",
     username: "User for the registry of DST; SRC's comes from credentials files",
     password: "Password for the registry of DST",
@@ -131,6 +132,7 @@ const copy = command({
     "ocireg copy user/model:tag registry.example:5000/model:tag",
     "ocireg copy --referrers ghcr.io/org/model:v1 127.0.0.1:5000/org/model:v1",
     "ocireg copy --platform linux/arm64 docker.io/library/alpine 127.0.0.1:5000/alpine",
+    "ocireg copy --format modelpack ai/smollm2 127.0.0.1:5000/smollm2",
   ],
   load: () => import("./commands/copy.ts"),
 });

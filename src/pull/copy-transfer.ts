@@ -1,23 +1,18 @@
 /** What one copy moves: trees of manifests, each with its blobs first. */
-import { delay, untilAborted } from "../lib/abort.ts";
-import { Failure } from "../lib/failure.ts";
-import { backoffDelay } from "../lib/retry.ts";
+import { untilAborted } from "../lib/abort.ts";
 import type { Reference } from "../oci/reference.ts";
 import { withDigest } from "../oci/reference.ts";
-import type { PushedBlob, RemoteManifest } from "../registry/client.ts";
+import type { RemoteManifest } from "../registry/client.ts";
 import type { BlobId } from "./blobs.ts";
 import { transferAll } from "./concurrently.ts";
 import type { CopyOptions } from "./copy.ts";
+import { copyBlob } from "./copy-blob.ts";
 import { ProgressMeter } from "./events.ts";
 import { transferLargestFirst } from "./largest-first.ts";
 import { MANIFESTS_AT_ONCE, type ManifestTree } from "./manifest-tree.ts";
-import { pushCounted } from "./push-blob.ts";
-import { Relay } from "./relay.ts";
 
 /** Blobs that are on their way at a time. */
 const BLOBS_AT_ONCE = 6;
-/** Attempts at a blob whose bytes turn out to be wrong: they may have been damaged on the way. */
-const CONTENT_ATTEMPTS = 2;
 
 export class CopyTransfer implements Disposable {
   #meter: ProgressMeter | undefined;
@@ -60,31 +55,8 @@ export class CopyTransfer implements Disposable {
   }
 
   async #copyBlob(blob: BlobId, meter: ProgressMeter, signal: AbortSignal): Promise<void> {
-    const { source, target, onEvent } = this.options;
     const subject = { digest: blob.digest, size: blob.size };
-    const tell = (attempt: number, wait: number, reason: string) =>
-      onEvent?.({ type: "retry", attempt, delay: Math.round(wait), reason });
-    const isNeighbour =
-      source.registry === target.registry && source.repository !== target.repository;
-
-    const push = (): Promise<PushedBlob> => {
-      const { client } = this.options;
-      const relay = new Relay(blob, { client, source, signal, onRetry: tell });
-      const mountFrom = isNeighbour ? source.repository : undefined;
-      const from = { client, target, open: () => relay, mountFrom, signal };
-      return pushCounted(blob, from, meter, subject);
-    };
-    for (let attempt = 1; ; attempt++) {
-      try {
-        if ((await push()) === "uploaded") meter.verified(subject);
-        return;
-      } catch (error) {
-        const isWrong = error instanceof Failure && error.kind === "content";
-        if (!isWrong || attempt === CONTENT_ATTEMPTS) throw error;
-        const wait = backoffDelay(attempt);
-        tell(attempt, wait, error.message);
-        await delay(wait, signal);
-      }
-    }
+    const outcome = await copyBlob(blob, { ...this.options, signal }, meter, subject);
+    if (outcome === "uploaded") meter.verified(subject);
   }
 }

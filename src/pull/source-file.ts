@@ -8,6 +8,7 @@ import type { Digest } from "../oci/digest.ts";
 import type { Repository } from "../oci/reference.ts";
 import type { PushedBlob, RegistryClient } from "../registry/client.ts";
 import type { BlobId } from "./blobs.ts";
+import { copyBlob } from "./copy-blob.ts";
 import type { EventListener, ProgressMeter, Subject } from "./events.ts";
 import type { FileHasher } from "./file-hasher.ts";
 import { pushCounted } from "./push-blob.ts";
@@ -34,6 +35,52 @@ export interface SourceFile extends NamedFile, RangeReader {
     subject: Subject,
     signal?: AbortSignal,
   ): Promise<PushedBlob>;
+}
+
+/** A file that is a blob at a registry, and stays there unless the target lacks it. */
+export class RemoteFile implements SourceFile {
+  readonly size: number;
+
+  constructor(
+    readonly path: string,
+    readonly blob: BlobId,
+    readonly from: { readonly client: RegistryClient; readonly source: Repository },
+  ) {
+    this.size = blob.size;
+  }
+
+  get source(): string {
+    return `${this.path} (${this.blob.digest})`;
+  }
+
+  /** What is read so isn't verified: it tells of the content, and is none. */
+  async read(start: number, end: number): Promise<Uint8Array> {
+    const { client, source } = this.from;
+    const part = {
+      offset: Math.min(start, this.size),
+      end: Math.min(end, this.size),
+      verify: false,
+    };
+    return Bun.readableStreamToBytes(await client.openBlob(source, this.blob, part));
+  }
+
+  async *stream(): AsyncIterable<Uint8Array> {
+    yield* await this.from.client.openBlob(this.from.source, this.blob);
+  }
+
+  async digest(): Promise<Digest> {
+    return this.blob.digest;
+  }
+
+  push(
+    blob: BlobId,
+    to: PushTarget,
+    meter: ProgressMeter,
+    subject: Subject,
+    signal?: AbortSignal,
+  ): Promise<PushedBlob> {
+    return copyBlob(blob, { ...this.from, ...to, signal }, meter, subject);
+  }
 }
 
 /** A file on the local disk. What can't be read fails with `disk`. */

@@ -25,6 +25,7 @@ describe("a command line that makes no sense", () => {
       ["push", "x", "a", "--format", "zip"],
       /--format is "zip", want modelpack, docker or docker-v0/,
     ],
+    [["copy", "a", "b", "--format", "docker", "--referrers"], /--format and --referrers don't go/],
     [["attach"], "ocireg: REF is missing; see --help"],
     [["attach", "a"], "ocireg: FILE is missing; see --help"],
     [["attach", "UPPER", "x"], /^ocireg: invalid reference "UPPER"/],

@@ -60,6 +60,8 @@ export interface ArtifactInput {
   readonly artifactType?: string;
   /** Of the manifest; that of artifacts has no config. @default an OCI image manifest */
   readonly mediaType?: string;
+  /** Of the manifest. */
+  readonly annotations?: Readonly<Record<string, string>>;
 }
 
 /** Pushes an artifact as some other program may have made it. */
@@ -71,6 +73,7 @@ export async function pushArtifact(
     configType = "application/json",
     config = "{}",
     artifactType,
+    annotations,
     mediaType: manifestType = OCI_IMAGE_MANIFEST,
   }: ArtifactInput,
 ): Promise<Digest> {
@@ -81,7 +84,11 @@ export async function pushArtifact(
     return { ...descriptor, ...(annotations && { annotations }), ...(name && { name }) };
   };
   const blobs = await Promise.all(layers.map(put));
-  const about = { mediaType: manifestType, ...(artifactType && { artifactType }) };
+  const about = {
+    mediaType: manifestType,
+    ...(artifactType && { artifactType }),
+    ...(annotations && { annotations }),
+  };
   const manifest =
     manifestType === OCI_ARTIFACT_MANIFEST
       ? { ...about, blobs }
