@@ -273,6 +273,26 @@ describe("pushing a directory to ModelPack", () => {
     expect((await pushFrom(other, "modelpack-again", options)).digest).toBe(digest);
   });
 
+  test("and a pull gives every file back, under its own format", async () => {
+    const model = temporaryDirectory();
+    await makeModel(model, { shards: 2 });
+    mkdirSync(join(model, "1_Pooling/deeper"), { recursive: true });
+    writeFileSync(join(model, "1_Pooling/deeper/empty.txt"), "");
+    writeFileSync(join(model, `${"ünï".repeat(25)}.txt`), "ü");
+    await pushFrom(model, "round-trip", options);
+    const reference = world.reference("pushed/round-trip:v1");
+    const events: TransferEvent[] = [];
+    const pulled = await pull({
+      reference,
+      client: world.client,
+      cache: world.newCache(),
+      onEvent: (event) => events.push(event),
+    });
+    expect(tree(pulled.path)).toEqual(tree(model));
+    expect(pulled.format).toBe("modelpack");
+    expect(events.filter(({ type }) => type === "warning")).toEqual([]);
+  });
+
   test("takes the snapshot of a Hugging Face cache, by its own path or its model's", async () => {
     const plain = temporaryDirectory();
     await makeModel(plain, { shards: 2 });
