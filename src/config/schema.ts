@@ -232,8 +232,14 @@ export const Settings = Type.Object({
   // The cache and what is taken from a reference.
   cacheDir: Optional(path("DIR"), "Where pulled models are kept; see 'ocireg cache path'"),
   output: Optional(path("PATH"), "Write here instead", { inFile: false }),
-  include: Words("GLOB", "Take only files that match, and all archives; may be repeated"),
-  exclude: Words("GLOB", "Leave out files that match, but no archives; may be repeated"),
+  include: Words(
+    "GLOB",
+    "Take only files that match, by name, path or media type; may be repeated",
+  ),
+  exclude: Words(
+    "GLOB",
+    "Leave out files that match, by name, path or media type; may be repeated",
+  ),
   platform: Optional(textual("OS/ARCH"), "Platform to take from an index; default: this machine's"),
   referrers: Flag("Copy what refers to it too: signatures, SBOMs, and what refers to those", {
     inFile: false,

@@ -4,7 +4,7 @@
  */
 import { Failure } from "../lib/failure.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
-import { isDigest } from "../oci/digest.ts";
+import { type Digest, isDigest } from "../oci/digest.ts";
 import { MAX_MANIFEST_SIZE, type Manifest } from "../oci/manifest.ts";
 import { layersOf } from "../oci/partial.ts";
 import { docker } from "./docker.ts";
@@ -25,6 +25,8 @@ export interface Plan {
   readonly files: readonly PlannedFile[];
   /** One line each, for people. */
   readonly warnings: readonly string[];
+  /** The names of files in layers of which the manifest doesn't tell them, where they were looked up. */
+  readonly contents?: ReadonlyMap<Digest, readonly string[]>;
 }
 
 /** The first that a manifest declares reads it, else the first that recognises it. */

@@ -49,6 +49,8 @@ export interface PlannedFile {
   readonly target: Target;
   /** What the layer is when it is decompressed, by the config. */
   readonly diffId?: Digest;
+  /** Of an archive, the files that are wanted. @default all */
+  readonly only?: ReadonlySet<string>;
   /** The name of a weight layer in the `layers/` of a view. */
   readonly layerName?: string;
 }

@@ -20,10 +20,12 @@ import type { ModelFile } from "./model-file.ts";
 import {
   covers,
   isIntact,
+  knownContents,
   type ModelRecord,
   RECORD_NAME,
   readRecord,
   sizeOf,
+  wholeLayers,
   writeRecord,
 } from "./record.ts";
 import { lookAt } from "./removal.ts";
@@ -218,7 +220,7 @@ function describe(
   model: readonly ModelFile[],
 ): ModelRecord {
   const held = {
-    layers: [...new Set(files.map(({ descriptor }) => descriptor.digest))],
+    layers: [...new Set(wholeLayers(files))],
     files: model.map(({ path, size, digest: content }) => ({ path, size, digest: content })),
   };
   return {
@@ -227,5 +229,6 @@ function describe(
     format: plan.format,
     complete: covers(held, plan.files),
     ...held,
+    ...knownContents(plan),
   };
 }

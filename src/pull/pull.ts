@@ -16,28 +16,23 @@ import { Delivery } from "./delivery.ts";
 import { diskFailure } from "./disk.ts";
 import type { EventListener } from "./events.ts";
 import { holding, isReadOnly } from "./hold.ts";
+import { lookUp } from "./look-up.ts";
 import { OutputDirectory } from "./output.ts";
 import { withParents } from "./parents.ts";
 import { covers, type ModelRecord } from "./record.ts";
+import { type Globs, hasGlobs, selectFiles } from "./select.ts";
 import { fetchBlobs, type Receiver, type TransferOptions, type WantedBlob } from "./transfer.ts";
 import type { UnpackLimits } from "./unpack/limits.ts";
 import { isArchive } from "./unpack/unpack-layer.ts";
 import { verifyCache } from "./verify.ts";
 import { ensureView, modelPath, noteUse, readView } from "./view.ts";
 
-export interface PullOptions {
+export interface PullOptions extends Globs {
   readonly reference: Reference;
   readonly client: RegistryClient;
   readonly cache: Cache;
   /** A directory for the files, instead of the cache's own. */
   readonly output?: string | undefined;
-  /**
-   * Globs of the files to take, and to leave; a glob without `/` looks at file names, one with at
-   * paths. They apply to files that the manifest names: archives, and weights whose names only
-   * their headers tell, always come. @default everything
-   */
-  readonly include?: readonly string[] | undefined;
-  readonly exclude?: readonly string[] | undefined;
   /** Which manifest of an index. @default the platform of this process */
   readonly platform?: Platform | undefined;
   /** Use the cache alone. @default false */
@@ -118,7 +113,7 @@ async function makeView(
   const { cache, limits, offline, signal } = options;
   for (let attempt = 1; ; attempt++) {
     try {
-      const { plan, files } = await planPull(artifact, cache.blobs, options);
+      const { plan, files } = await planPull(artifact, cache.blobs, view, options);
       if (!view || !covers(view, files)) {
         const reserve = sumOf(files.filter(isArchive));
         const delivery = new Delivery((receive, ended) => {
@@ -156,12 +151,13 @@ async function pullIntoDirectory(
   const output = await OutputDirectory.open(directory);
   const { path } = output;
   const reference = formatReference(options.reference);
-  const record = verify ? undefined : await output.read();
-  if (record?.digest === digest && record.complete && !wantsCopies(options)) {
+  const record = await output.read();
+  const isWhole = record?.digest === digest && record.complete;
+  if (isWhole && !verify && !wantsCopies(options)) {
     return { reference, digest, path, format: record.format };
   }
   if (verify) await verifyCached(artifact, [], options);
-  const { plan, files } = await planPull(artifact, output.blobs, options);
+  const { plan, files } = await planPull(artifact, output.blobs, record, options);
   const fetch = (needed: readonly PlannedFile[], receive: Receiver) => {
     // Each archive goes when it is unpacked: there is never more than one beside its content.
     const reserve = Math.max(0, ...needed.filter(isArchive).map((file) => file.descriptor.size));
@@ -171,10 +167,14 @@ async function pullIntoDirectory(
   return { reference, digest, path, format: plan.format };
 }
 
-/** @param blobs where the config goes, if the plan wants it */
+/**
+ * @param blobs where the config goes, if the plan wants it
+ * @param record what is there already
+ */
 async function planPull(
   artifact: Artifact,
   blobs: BlobDirectory,
+  record: ModelRecord | undefined,
   options: PullOptions,
 ): Promise<{ plan: Plan; files: readonly PlannedFile[] }> {
   const own = await planArtifact(artifact, blobs, options);
@@ -182,14 +182,16 @@ async function planPull(
     const parent = { ...options, reference };
     return planArtifact(await findArtifact(parent), blobs, parent);
   });
-  const files = selectFiles(plan.files, options);
+  if (!hasGlobs(options)) return { plan, files: plan.files };
+  const { files: found, namesIn } = await lookUp(plan, record?.contents, options);
+  const { files, contents } = selectFiles(found, options, namesIn);
   if (files.length === 0) {
     throw new Failure(
       "usage",
       `--include and --exclude leave no file of ${formatReference(options.reference)}`,
     );
   }
-  return { plan, files };
+  return { plan: { ...plan, contents }, files };
 }
 
 /** A second copy of the weights, `consolidated*.safetensors`, is for who asks for it by name. */
@@ -224,23 +226,6 @@ async function readConfig(
   }
   await fetchWanted([config], blobs, { ...options, onEvent: undefined });
   return readFile(blobs.path(config.digest));
-}
-
-function selectFiles(
-  files: readonly PlannedFile[],
-  { include = [], exclude = [] }: PullOptions,
-): readonly PlannedFile[] {
-  return files.filter(
-    ({ target }) =>
-      target.kind !== "file" ||
-      ((include.length === 0 || matchesAny(include, target.path)) &&
-        !matchesAny(exclude, target.path)),
-  );
-}
-
-function matchesAny(globs: readonly string[], path: string): boolean {
-  const name = path.slice(path.lastIndexOf("/") + 1);
-  return globs.some((glob) => new Bun.Glob(glob).match(glob.includes("/") ? path : name));
 }
 
 /** How a transfer gives what it brings: see {@link TransferOptions}. */

@@ -7,8 +7,10 @@ import { TypeCompiler } from "@sinclair/typebox/compiler";
 import { isMissing, writeFileDurably } from "../lib/durable.ts";
 import { readSmallFile } from "../lib/small-file.ts";
 import { checkedFilePath } from "../model/path.ts";
+import type { Plan } from "../model/plan.ts";
 import type { PlannedFile } from "../model/planned-file.ts";
 import { DigestText } from "../oci/descriptor.ts";
+import type { Digest } from "../oci/digest.ts";
 
 const Schema = Type.Object({
   /** Of the manifest. */
@@ -24,6 +26,8 @@ const Schema = Type.Object({
   files: Type.Array(
     Type.Object({ path: Type.String(), size: Type.Integer({ minimum: 0 }), digest: DigestText }),
   ),
+  /** The names of files in layers of which the manifest doesn't tell them, where they are known. */
+  contents: Type.Optional(Type.Record(Type.String(), Type.Array(Type.String()))),
 });
 export type ModelRecord = Static<typeof Schema>;
 
@@ -42,6 +46,9 @@ export async function readRecord(path: string): Promise<ModelRecord | undefined>
     const json: unknown = JSON.parse(content.toString());
     if (!checker.Check(json)) return undefined;
     for (const file of json.files) checkedFilePath(file.path, RECORD_NAME);
+    for (const path of Object.values(json.contents ?? {}).flat()) {
+      checkedFilePath(path, RECORD_NAME);
+    }
     return json;
   } catch {
     return undefined;
@@ -68,9 +75,25 @@ export function covers(
 ): boolean {
   const digests = new Set(layers);
   const paths = new Set(present.map(({ path }) => path));
-  return files.every(({ descriptor, target }) =>
-    target.kind === "file" ? paths.has(target.path) : digests.has(descriptor.digest),
-  );
+  return files.every(({ descriptor, target, only }) => {
+    if (target.kind === "file") return paths.has(target.path);
+    return digests.has(descriptor.digest) || (only?.isSubsetOf(paths) ?? false);
+  });
+}
+
+/** The layers of which all is taken. */
+export function wholeLayers(files: readonly PlannedFile[]): Digest[] {
+  return files.filter(({ only }) => !only).map(({ descriptor }) => descriptor.digest);
+}
+
+/** What a plan and an earlier record know of the names in layers, for the next record. */
+export function knownContents(
+  { contents = new Map() }: Plan,
+  old?: ModelRecord,
+): Pick<ModelRecord, "contents"> {
+  const known = { ...old?.contents };
+  for (const [digest, paths] of contents) known[digest] = [...paths];
+  return Object.keys(known).length > 0 ? { contents: known } : {};
 }
 
 /** Bytes of a file, undefined when it is missing. */

@@ -1,8 +1,8 @@
 /** Layers that nothing names: their first bytes say what they are. */
-import { open } from "node:fs/promises";
 import { Failure } from "../lib/failure.ts";
 import type { PlannedFile, Target } from "../model/planned-file.ts";
 import { SNIFF_LENGTH, sniff } from "../model/sniff.ts";
+import type { RangeReader } from "./range-reader.ts";
 
 /** What an unnamed layer is when it isn't a weight file. */
 const archive: Target = { kind: "archive", role: "content", compression: "none" };
@@ -15,31 +15,20 @@ export function asArchive(file: PlannedFile): PlannedFile | undefined {
 /**
  * The file as what its content is, when it is unnamed.
  *
- * @param path of its blob
+ * @param content of its blob
  * @throws {Failure} `content` for a layer that is neither a weight file nor an archive
  */
-export async function recognised(file: PlannedFile, path: string): Promise<PlannedFile> {
+export async function recognised(file: PlannedFile, content: RangeReader): Promise<PlannedFile> {
   if (file.target.kind !== "unnamed") return file;
   const { digest, mediaType } = file.descriptor;
-  const content = sniff(await readStart(path));
-  if (content === undefined) {
+  const kind = sniff(await content.read(0, SNIFF_LENGTH));
+  if (kind === undefined) {
     throw new Failure(
       "content",
       `the layer ${digest} has no name, and its content is neither safetensors nor GGUF nor a tar archive: leave it out with --exclude ${JSON.stringify(mediaType)}`,
     );
   }
-  return content === "tar"
+  return kind === "tar"
     ? { ...file, target: archive }
-    : { ...file, target: { kind: "shard", encoding: content } };
-}
-
-async function readStart(path: string): Promise<Uint8Array> {
-  const handle = await open(path, "r");
-  try {
-    const bytes = new Uint8Array(SNIFF_LENGTH);
-    const { bytesRead } = await handle.read(bytes, 0, SNIFF_LENGTH, 0);
-    return bytes.subarray(0, bytesRead);
-  } finally {
-    await handle.close();
-  }
+    : { ...file, target: { kind: "shard", encoding: kind } };
 }

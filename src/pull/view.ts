@@ -29,10 +29,12 @@ import type { ModelFile } from "./model-file.ts";
 import {
   covers,
   isIntact,
+  knownContents,
   type ModelRecord,
   RECORD_NAME,
   readRecord,
   sizeOf,
+  wholeLayers,
   writeRecord,
 } from "./record.ts";
 import { UnpackedLayers } from "./unpack/layers.ts";
@@ -178,7 +180,7 @@ function describe(
   model: readonly ModelFile[],
   old: ModelRecord | undefined,
 ): ModelRecord {
-  const layers = new Set([...(old?.layers ?? []), ...files.map((file) => file.descriptor.digest)]);
+  const layers = new Set([...(old?.layers ?? []), ...wholeLayers(files)]);
   const entries = new Map((old?.files ?? []).map((file) => [file.path, file]));
   for (const { path, size, digest } of model) entries.set(path, { path, size, digest });
   const held = { layers: [...layers], files: [...entries.values()] };
@@ -188,5 +190,6 @@ function describe(
     format: plan.format,
     complete: covers(held, plan.files),
     ...held,
+    ...knownContents(plan, old),
   };
 }

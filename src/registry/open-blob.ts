@@ -16,6 +16,11 @@ export interface OpenBlobOptions {
   readonly end?: number;
   /** False for who computes the digest by other means; then only the registry is asked. @default true */
   readonly verify?: boolean;
+  /**
+   * Fail with `usage` where a host sends all of the blob instead of a part from its middle, rather
+   * than read up to there. @default false
+   */
+  readonly onlyRange?: boolean;
   readonly signal?: AbortSignal;
 }
 
@@ -30,15 +35,16 @@ export async function openBlob(
   transport: Transport,
   repository: Repository,
   blob: Pick<Descriptor, "digest" | "size">,
-  { offset = 0, end = blob.size, verify = true, signal }: OpenBlobOptions = {},
+  options: OpenBlobOptions = {},
 ): Promise<ReadableStream<Uint8Array>> {
+  const { offset = 0, end = blob.size, verify = true, onlyRange = false, signal } = options;
   const { digest, size } = blob;
   if (!(offset >= 0 && offset <= end && end <= size)) {
     throw new RangeError(`no bytes ${offset} to ${end} in a blob of ${size} bytes`);
   }
   const isWhole = offset === 0 && end === size;
   if (!isWhole && offset === end) return emptyStream();
-  const part = { transport, repository, blob, offset, end, verify, signal };
+  const part = { transport, repository, blob, offset, end, verify, onlyRange, signal };
   const reading = await Reading.begin(part);
   return verifyStream(
     reading.stream(),
@@ -55,6 +61,7 @@ interface Part {
   readonly offset: number;
   readonly end: number;
   readonly verify: boolean;
+  readonly onlyRange: boolean;
   readonly signal: AbortSignal | undefined;
 }
 
@@ -148,7 +155,7 @@ function openFrom(part: Part, start: number): Promise<Opened> {
 }
 
 async function openAt(
-  { transport, repository, blob: { digest, size }, end, verify, signal }: Part,
+  { transport, repository, blob: { digest, size }, end, verify, onlyRange, signal }: Part,
   host: Host,
   patience: Patience,
   start: number,
@@ -167,6 +174,10 @@ async function openAt(
   if (problem) {
     await answer.body?.cancel();
     throw new Failure("content", `${operation.what}: ${answer.url.host} ${problem}`);
+  }
+  if (onlyRange && start > 0 && !isPart) {
+    await answer.body?.cancel();
+    throw new Failure("usage", `${operation.what}: ${answer.url.host} sends no parts of blobs`);
   }
   const body = answer.body ?? emptyStream();
   // A host without ranges sends everything.

@@ -264,6 +264,15 @@ describe("a blob", () => {
     expect(await read(host, { offset: 4321, end: 4330 })).toEqual(bytes.slice(4321, 4330));
   });
 
+  test("isn't read up to a part of it where only parts are wanted", async () => {
+    const { host } = startHost(() => new Response(bytes));
+    const part = { offset: 4321, end: 4330, onlyRange: true };
+    const failure = await failureOf(open(host, part));
+    expect(failure.kind).toBe("usage");
+    expect(failure.message).toContain("sends no parts of blobs");
+    expect(await read(host, { ...part, offset: 0 })).toEqual(bytes.slice(0, 4330));
+  });
+
   test.each([["bytes 1-3/10000"], ["bytes 2-4/9999"], ["bytes 2-5/10000"], ["2-4"], [""]])(
     "isn't taken from an answer with the Content-Range %p for 2-4",
     async (range) => {

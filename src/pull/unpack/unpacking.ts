@@ -4,6 +4,7 @@ import { KeyedLock } from "../../lib/lock.ts";
 import { checkedFilePath } from "../../model/path.ts";
 import type { PlannedFile, Target } from "../../model/planned-file.ts";
 import type { Digest } from "../../oci/digest.ts";
+import { storedBlobReader } from "../blob-reader.ts";
 import type { BlobDirectory, BlobId } from "../blobs.ts";
 import type { ModelFile } from "../model-file.ts";
 import { asArchive, recognised } from "../unnamed.ts";
@@ -94,8 +95,10 @@ export class Unpacking {
       const isConfig = target.kind === "archive" && target.role === "config";
       const origin = isConfig ? "config-archive" : "archive";
       for (const { path, number, size, digest } of layer.entries.filter(isFile)) {
+        const shown = pathIn(target, path, layer.source);
+        if (file.only && !file.only.has(shown)) continue;
         const source = join(layer.directory, String(number));
-        files.push({ path: pathIn(target, path, layer.source), source, size, digest, origin });
+        files.push({ path: shown, source, size, digest, origin });
       }
     }
     if (image.length > 0) {
@@ -114,7 +117,8 @@ export class Unpacking {
   private async recognise(digest: Digest): Promise<PlannedFile[]> {
     const wanted: PlannedFile[] = [];
     for (const [index, planned] of this.wanted.get(digest) ?? []) {
-      const file = await recognised(this.files[index] ?? planned, this.blobs.path(digest));
+      const content = await storedBlobReader(this.blobs.path(digest));
+      const file = await recognised(this.files[index] ?? planned, content);
       this.files[index] = file;
       wanted.push(file);
     }
