@@ -159,8 +159,9 @@ const resolve = command({
 });
 
 const inspect = command({
-  brief: "Show what a reference holds: files, sizes, format",
-  description: "Reads manifests and the heads of files; the weights stay where they are.",
+  brief: "Show what a reference holds: files, format, facts about the model, referrers",
+  description:
+    "Reads manifests and the beginnings of files, by ranged requests: less than a megabyte. Shows architecture, parameters, quantization, context length, licences, and what refers to it: signatures, attestations, SBOMs.",
   arguments: [argument.reference],
   flags: [flags("Flags", "json", "platform"), connection, messages],
   examples: [

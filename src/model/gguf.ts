@@ -53,8 +53,7 @@ export function parseGgufHead(
   fileSize: number,
   source: string,
 ): GgufHead | undefined {
-  const fail = (reason: string) =>
-    new Failure("content", `${source} isn't a valid GGUF file: ${reason}`);
+  const fail = (reason: string) => malformed(source, reason);
   try {
     return new Reader(bytes, Math.min(fileSize, MAX_GGUF_HEAD), fail).head();
   } catch (error) {
@@ -66,7 +65,36 @@ export function parseGgufHead(
   }
 }
 
+/**
+ * The values that lie within the first bytes of a file, for who won't read as far as the head goes:
+ * what describes a model stands before its vocabulary, which may be megabytes.
+ *
+ * @param fileSize bytes of the whole file
+ * @param source what is read, for the message
+ * @throws {Failure} `content` when it isn't a GGUF file
+ */
+export function firstGgufValues(
+  bytes: Uint8Array,
+  fileSize: number,
+  source: string,
+): GgufHead["values"] {
+  const reader = new Reader(bytes, Math.min(fileSize, MAX_GGUF_HEAD), (reason) =>
+    malformed(source, reason),
+  );
+  try {
+    return reader.head().values;
+  } catch (error) {
+    if (!(error instanceof OutOfBytes)) throw error;
+    return reader.values;
+  }
+}
+
+function malformed(source: string, reason: string): Failure {
+  return new Failure("content", `${source} isn't a valid GGUF file: ${reason}`);
+}
+
 class Reader {
+  readonly values = new Map<string, string | number | bigint | boolean>();
   private readonly view: DataView;
   private at = 0;
 
@@ -85,18 +113,17 @@ class Reader {
     if (version !== 2 && version !== 3) throw this.fail(`its version ${version} isn't 2 or 3`);
     const tensorCount = this.count(MIN_TENSOR);
     const valueCount = this.count(MIN_KEY_VALUE);
-    const values = new Map<string, string | number | bigint | boolean>();
     const keys = new Set<string>();
     for (let i = 0; i < valueCount; i++) {
       const key = this.string();
       if (keys.has(key)) throw this.fail(`${JSON.stringify(key.slice(0, 200))} stands there twice`);
       keys.add(key);
       const value = this.value(this.uint32());
-      if (value !== undefined) values.set(key, value);
+      if (value !== undefined) this.values.set(key, value);
     }
     let parameters = 0;
     for (let i = 0; i < tensorCount; i++) parameters += this.tensor();
-    return { values, parameters };
+    return { values: this.values, parameters };
   }
 
   private value(type: number): string | number | bigint | boolean | undefined {

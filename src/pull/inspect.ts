@@ -1,22 +1,35 @@
-/** What an artifact holds, from its manifest and config alone. */
-import type { Format, ModelDescription } from "../model/format.ts";
+/**
+ * What an artifact holds: from its manifest and config, and from the beginnings of its files, which
+ * are read where they are. The weights stay there.
+ */
+import { Failure } from "../lib/failure.ts";
+import type { Format } from "../model/format.ts";
+import { unique } from "../model/licenses.ts";
 import { configFor, describeModel, plan } from "../model/plan.ts";
-import type { Target } from "../model/planned-file.ts";
+import type { PlannedFile, Target } from "../model/planned-file.ts";
 import type { Descriptor, Platform } from "../oci/descriptor.ts";
 import type { Digest } from "../oci/digest.ts";
-import { embeddedData } from "../oci/partial.ts";
+import { annotationsOf, embeddedData } from "../oci/partial.ts";
 import { formatReference, type Reference } from "../oci/reference.ts";
 import type { RegistryClient } from "../registry/client.ts";
 import { fetchArtifact } from "./artifact.ts";
+import { type Allowance, blobReader, OutOfReach } from "./blob-reader.ts";
+import { firstReadOf, type InspectedModel, readModel } from "./inspect-model.ts";
+import { type InspectedReferrer, inspectReferrers } from "./inspect-referrers.ts";
+import { type LayerContents, readContents } from "./layer-contents.ts";
+import { rememberingStart } from "./partial-readers.ts";
+import type { RangeReader } from "./range-reader.ts";
 
 export interface InspectedFile {
-  /** Absent when only the file's own header tells, and for archives, which hold several. */
+  /** Absent when it couldn't be told, and for archives, which hold several. */
   readonly path?: string;
   readonly kind: Target["kind"];
   readonly mediaType: string;
   readonly digest: Digest;
   /** Bytes. */
   readonly size: number;
+  /** Of an archive: what is in it, where that could be told. */
+  readonly files?: readonly { readonly path: string; readonly size: number }[];
 }
 
 export interface Inspection {
@@ -29,42 +42,114 @@ export interface Inspection {
   /** Bytes of all layers. */
   readonly size: number;
   readonly files: readonly InspectedFile[];
-  /** What the packer wrote about the model. */
-  readonly model: ModelDescription;
+  /** What the files say about the model, and where they say nothing the packer. */
+  readonly model: InspectedModel;
+  /** SPDX expressions, or whatever the packer wrote. */
+  readonly licenses: readonly string[];
+  /** What refers to it; absent when that couldn't be told. */
+  readonly referrers?: readonly InspectedReferrer[];
   readonly annotations: Readonly<Record<string, string>>;
   readonly warnings: readonly string[];
 }
+
+export interface InspectOptions {
+  readonly platform?: Platform | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Bytes of files that are read at most: with manifest and config less than a megabyte. */
+const ALLOWANCE = 900_000;
+/** Bytes of the index of a model whose shards have no names. */
+const MAX_INDEX = 256 * 1024;
 
 /** @throws {Failure} what the client throws; `content` for a manifest that can't be pulled */
 export async function inspect(
   client: RegistryClient,
   reference: Reference,
-  options: {
-    readonly platform?: Platform | undefined;
-    readonly signal?: AbortSignal | undefined;
-  } = {},
+  options: InspectOptions = {},
 ): Promise<Inspection> {
   const { signal } = options;
   const { digest, manifest } = await fetchArtifact({ client, reference, ...options });
   const wanted = configFor(manifest);
   const config = wanted && (await readBlob(client, reference, wanted, signal));
   const { format, files, warnings } = plan(manifest, config);
+  const troubles = new Set(warnings);
+  const tolerates = (error: unknown) => {
+    if (signal?.aborted || !(error instanceof Failure || error instanceof OutOfReach)) {
+      return false;
+    }
+    if (error instanceof Failure) troubles.add(error.message);
+    return true;
+  };
+  const [{ contents, model }, referrers] = await Promise.all([
+    lookInside(client, reference, files, tolerates, signal),
+    inspectReferrers(client, reference, digest, signal).catch((error: unknown) => {
+      if (!tolerates(error)) throw error;
+    }),
+  ]);
+  const annotations = annotationsOf(manifest) ?? {};
+  const { licenses: packed = [], ...described } = config ? describeModel(manifest, config) : {};
+  const { licenses: found = [], ...read } = model;
+  const annotated = annotations["org.opencontainers.image.licenses"];
   return {
     reference: formatReference(reference),
     digest,
     mediaType: manifest.mediaType,
     format,
     size: files.reduce((sum, { descriptor }) => sum + descriptor.size, 0),
-    files: files.map(({ descriptor, target }) => ({
-      ...(target.kind === "file" && { path: target.path }),
-      kind: target.kind,
-      mediaType: descriptor.mediaType,
-      digest: descriptor.digest,
-      size: descriptor.size,
-    })),
-    model: config ? describeModel(manifest, config) : {},
-    annotations: (manifest.kind !== "other" && manifest.content.annotations) || {},
-    warnings,
+    files: files.map((file) => inspectedFile(file, contents)),
+    model: { ...described, ...read },
+    licenses: unique([...(annotated ? [annotated] : []), ...packed, ...found]),
+    ...(referrers && { referrers }),
+    annotations,
+    warnings: [...troubles],
+  };
+}
+
+async function lookInside(
+  client: RegistryClient,
+  reference: Reference,
+  files: readonly PlannedFile[],
+  tolerates: (error: unknown) => boolean,
+  signal: AbortSignal | undefined,
+): Promise<{ contents: LayerContents; model: InspectedModel }> {
+  const allowance: Allowance = { left: ALLOWANCE };
+  const readers = new Map<Digest, RangeReader>();
+  const weights = new Set(files.filter(isWeight).map(({ descriptor }) => descriptor.digest));
+  const contents = await readContents(files, {
+    open: async ({ descriptor: layer }) => {
+      const known = readers.get(layer.digest);
+      if (known) return known;
+      const blob = blobReader(client, reference, layer, { allowance, signal });
+      const isHead = weights.has(layer.digest);
+      const reader = isHead ? rememberingStart(blob, firstReadOf(weights.size)) : blob;
+      readers.set(layer.digest, reader);
+      return reader;
+    },
+    tolerates,
+    maxIndex: MAX_INDEX,
+  });
+  const model = await readModel([...contents.values()].flat(), allowance, tolerates);
+  return { contents, model };
+}
+
+function isWeight({ target }: PlannedFile): boolean {
+  if (target.kind === "shard") return true;
+  return target.kind === "file" && /\.(?:safetensors|gguf)$/.test(target.path);
+}
+
+function inspectedFile(file: PlannedFile, contents: LayerContents): InspectedFile {
+  const { mediaType, digest, size } = file.descriptor;
+  const { kind } = file.target;
+  const listed = contents.get(file)?.map(({ path, size: bytes }) => ({ path, size: bytes }));
+  const path = kind === "file" || kind === "shard" ? listed?.[0]?.path : undefined;
+  return {
+    ...(path !== undefined && { path }),
+    kind,
+    mediaType,
+    digest,
+    size,
+    ...(kind === "archive" && listed && { files: listed }),
   };
 }
 

@@ -23,7 +23,6 @@ import {
 } from "../../src/model/docker.ts";
 import { digestOf } from "../../src/oci/digest.ts";
 import type { TransferEvent } from "../../src/pull/events.ts";
-import { inspect } from "../../src/pull/inspect.ts";
 import { pull } from "../../src/pull/pull.ts";
 import { type PushOptions, push } from "../../src/pull/push.ts";
 import { ggufFile } from "../model/fixtures.ts";
@@ -444,41 +443,5 @@ describe("pushing GGUF", () => {
     writeFileSync(join(model, "LICENSE"), "MIT");
     await pushFrom(model, "gguf-directory");
     expect(await pullBack("gguf-directory")).toEqual(tree(model));
-  });
-});
-
-describe("inspecting", () => {
-  test("tells what is in an artifact without fetching its layers", async () => {
-    const path = join(temporaryDirectory(), "m.gguf");
-    const bytes = ggufFile({ "general.architecture": "llama" }, { t: [1000] });
-    writeFileSync(path, bytes);
-    const { digest } = await pushFrom(path, "inspected", { annotations: { a: "b" } });
-    world.requests.length = 0;
-    const reference = world.reference("pushed/inspected:v1");
-    expect(await inspect(world.client, reference)).toEqual({
-      reference: `${world.registry.host}/pushed/inspected:v1`,
-      digest,
-      mediaType: "application/vnd.oci.image.manifest.v1+json",
-      format: "docker",
-      size: bytes.byteLength,
-      files: [
-        {
-          path: "m.gguf",
-          kind: "file",
-          mediaType: DOCKER_GGUF,
-          digest: digestOf(bytes),
-          size: bytes.byteLength,
-        },
-      ],
-      model: {
-        format: "gguf",
-        architecture: "llama",
-        parameters: "1.00K",
-        size: `${bytes.byteLength}B`,
-      },
-      annotations: { a: "b" },
-      warnings: [],
-    });
-    expect(world.requests).toEqual(["GET manifests", "GET blobs"]);
   });
 });
