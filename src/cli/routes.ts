@@ -62,7 +62,17 @@ const pull = command({
     "Prints the absolute path of a directory that an inference engine opens as it is. What is in the cache isn't fetched again; after an interruption a pull goes on where it stopped.",
   arguments: [argument.reference],
   flags: [
-    flags("Flags", "output", "include", "exclude", "platform", "offline", "verify", "json"),
+    flags(
+      "Flags",
+      "output",
+      "include",
+      "exclude",
+      "layout",
+      "platform",
+      "offline",
+      "verify",
+      "json",
+    ),
     flags("Cache", "cacheDir"),
     archives,
     connection,
@@ -70,7 +80,7 @@ const pull = command({
     transfer,
   ],
   meanings: {
-    output: "Download into this directory instead of the cache",
+    output: "Download into this directory, of files or the hub's cache, instead of our cache",
     json: "Print reference, digest, path and format as JSON",
   },
   aliases: { o: "output" },
@@ -78,6 +88,7 @@ const pull = command({
     "ocireg pull user/model:tag",
     'model="$(ocireg pull ghcr.io/org/model:v1)" && vllm serve "$model"',
     "ocireg pull --output ./model --exclude '*.gguf' registry.example:5000/org/model",
+    "ocireg pull --layout hf-cache ghcr.io/org/name:v1",
   ],
   load: () => import("./commands/pull.ts"),
 });

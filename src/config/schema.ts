@@ -240,6 +240,12 @@ export const Settings = Type.Object({
     "GLOB",
     "Leave out files that match, by name, path or media type; may be repeated",
   ),
+  layout: Type.Union([Type.Literal("flat"), Type.Literal("hf-cache")], {
+    description: "Layout of what is pulled: a directory of files, or Hugging Face's cache",
+    default: "flat",
+    notation: choice("flat", "hf-cache"),
+    inFile: false,
+  }),
   platform: Optional(textual("OS/ARCH"), "Platform to take from an index; default: this machine's"),
   referrers: Flag("Copy what refers to it too: signatures, SBOMs, and what refers to those", {
     inFile: false,

@@ -16,6 +16,7 @@ import { Delivery } from "./delivery.ts";
 import { diskFailure } from "./disk.ts";
 import type { EventListener } from "./events.ts";
 import { holding, isReadOnly } from "./hold.ts";
+import { HubModel } from "./hub-cache.ts";
 import { lookUp } from "./look-up.ts";
 import { OutputDirectory } from "./output.ts";
 import { withParents } from "./parents.ts";
@@ -33,6 +34,8 @@ export interface PullOptions extends Globs {
   readonly cache: Cache;
   /** A directory for the files, instead of the cache's own. */
   readonly output?: string | undefined;
+  /** A cache of Hugging Face's hub that gets the model instead, see hub-cache.ts. */
+  readonly hub?: string | undefined;
   /** Which manifest of an index. @default the platform of this process */
   readonly platform?: Platform | undefined;
   /** Use the cache alone. @default false */
@@ -50,7 +53,7 @@ export interface PullResult {
   readonly reference: string;
   /** Of the manifest; for an index, of the one that was chosen. */
   readonly digest: Digest;
-  /** Absolute: the view's `model/`, or the output directory. */
+  /** Absolute: the view's `model/`, the output directory, or the snapshot in a hub's cache. */
   readonly path: string;
   /** Of the artifact: `docker`, `unknown`. */
   readonly format: string;
@@ -69,9 +72,11 @@ const MAX_ATTEMPTS = 5;
 export async function pull(options: PullOptions): Promise<PullResult> {
   try {
     const artifact = await findArtifact(options);
-    return options.output === undefined
+    const { hub, output } = options;
+    if (hub !== undefined) return await pullIntoHub(artifact, hub, options);
+    return output === undefined
       ? await pullIntoCache(artifact, options)
-      : await pullIntoDirectory(artifact, options.output, options);
+      : await pullIntoDirectory(artifact, output, options);
   } catch (error) {
     throw diskFailure(error, "choose another directory, for the cache with --cache-dir");
   }
@@ -165,6 +170,20 @@ async function pullIntoDirectory(
   };
   await output.show(artifact, plan, files, cache, fetch, { verify, limits, signal });
   return { reference, digest, path, format: plan.format };
+}
+
+async function pullIntoHub(
+  artifact: Artifact,
+  hub: string,
+  options: PullOptions,
+): Promise<PullResult> {
+  const model = await HubModel.open(hub, options.reference);
+  const pullInto = async (directory: string) => {
+    await pullIntoDirectory(artifact, directory, options);
+  };
+  const { path, record } = await model.show(artifact, pullInto, options);
+  const reference = formatReference(options.reference);
+  return { reference, digest: artifact.digest, path, format: record.format };
 }
 
 /**

@@ -1,5 +1,6 @@
 import type { Settings } from "../../config/schema.ts";
 import type { Reference } from "../../oci/reference.ts";
+import { defaultHub } from "../../pull/hub-cache.ts";
 import { pull } from "../../pull/pull.ts";
 import type { Context } from "../context.ts";
 import { platformOf } from "../platform.ts";
@@ -17,17 +18,26 @@ export default async function pullCommand(
     ArchiveSettings &
     Pick<
       Settings,
-      "output" | "include" | "exclude" | "platform" | "offline" | "verify" | "json" | "cacheDir"
+      | "output"
+      | "include"
+      | "exclude"
+      | "layout"
+      | "platform"
+      | "offline"
+      | "verify"
+      | "json"
+      | "cacheDir"
     >,
   reference: Reference,
 ): Promise<void> {
-  const { output, include, exclude, offline, verify, json } = settings;
+  const { output, include, exclude, layout, offline, verify, json } = settings;
+  const place = layout === "flat" ? { output } : { hub: output ?? defaultHub(this.env) };
   const result = await transferring(this, settings, reference.registry, (client, onEvent) =>
     pull({
       reference,
       client,
       cache: openCache(this, settings),
-      output,
+      ...place,
       include,
       exclude,
       platform: platformOf(settings),
