@@ -5,10 +5,11 @@
 import { Failure } from "../lib/failure.ts";
 import type { Format } from "../model/format.ts";
 import { unique } from "../model/licenses.ts";
-import { configFor, describeModel, plan } from "../model/plan.ts";
+import { configFor, describeModel, type Plan, plan as planModel } from "../model/plan.ts";
 import type { PlannedFile, Target } from "../model/planned-file.ts";
 import type { Descriptor, Platform } from "../oci/descriptor.ts";
 import type { Digest } from "../oci/digest.ts";
+import type { Manifest } from "../oci/manifest.ts";
 import { annotationsOf, embeddedData } from "../oci/partial.ts";
 import { formatReference, type Reference } from "../oci/reference.ts";
 import type { RegistryClient } from "../registry/client.ts";
@@ -16,7 +17,8 @@ import { fetchArtifact } from "./artifact.ts";
 import { type Allowance, blobReader, OutOfReach } from "./blob-reader.ts";
 import { firstReadOf, type InspectedModel, readModel } from "./inspect-model.ts";
 import { type InspectedReferrer, inspectReferrers } from "./inspect-referrers.ts";
-import { type LayerContents, readContents } from "./layer-contents.ts";
+import { type LayerContents, readContents, recogniseAll } from "./layer-contents.ts";
+import { withParents } from "./parents.ts";
 import { rememberingStart } from "./partial-readers.ts";
 import type { RangeReader } from "./range-reader.ts";
 
@@ -70,9 +72,11 @@ export async function inspect(
 ): Promise<Inspection> {
   const { signal } = options;
   const { digest, manifest } = await fetchArtifact({ client, reference, ...options });
-  const wanted = configFor(manifest);
-  const config = wanted && (await readBlob(client, reference, wanted, signal));
-  const { format, files, warnings } = plan(manifest, config);
+  const { plan: own, config } = await planArtifact(client, reference, manifest, signal);
+  const { format, files, warnings } = await withParents(own, reference, async (parent) => {
+    const artifact = await fetchArtifact({ client, ...options, reference: parent });
+    return (await planArtifact(client, parent, artifact.manifest, signal)).plan;
+  });
   const troubles = new Set(warnings);
   const tolerates = (error: unknown) => {
     if (signal?.aborted || !(error instanceof Failure || error instanceof OutOfReach)) {
@@ -81,7 +85,7 @@ export async function inspect(
     if (error instanceof Failure) troubles.add(error.message);
     return true;
   };
-  const [{ contents, model }, referrers] = await Promise.all([
+  const [{ layers, contents, model }, referrers] = await Promise.all([
     lookInside(client, reference, files, tolerates, signal),
     inspectReferrers(client, reference, digest, signal).catch((error: unknown) => {
       if (!tolerates(error)) throw error;
@@ -97,7 +101,7 @@ export async function inspect(
     mediaType: manifest.mediaType,
     format,
     size: files.reduce((sum, { descriptor }) => sum + descriptor.size, 0),
-    files: files.map((file) => inspectedFile(file, contents)),
+    files: layers.map((file) => inspectedFile(file, contents)),
     model: { ...described, ...read },
     licenses: unique([...(annotated ? [annotated] : []), ...packed, ...found]),
     ...(referrers && { referrers }),
@@ -109,32 +113,45 @@ export async function inspect(
 async function lookInside(
   client: RegistryClient,
   reference: Reference,
-  files: readonly PlannedFile[],
+  planned: readonly PlannedFile[],
   tolerates: (error: unknown) => boolean,
   signal: AbortSignal | undefined,
-): Promise<{ contents: LayerContents; model: InspectedModel }> {
+): Promise<{
+  layers: readonly PlannedFile[];
+  contents: LayerContents;
+  model: InspectedModel;
+}> {
   const allowance: Allowance = { left: ALLOWANCE };
   const readers = new Map<Digest, RangeReader>();
-  const weights = new Set(files.filter(isWeight).map(({ descriptor }) => descriptor.digest));
-  const contents = await readContents(files, {
-    open: async ({ descriptor: layer }) => {
-      const known = readers.get(layer.digest);
-      if (known) return known;
-      const blob = blobReader(client, reference, layer, { allowance, signal });
-      const isHead = weights.has(layer.digest);
-      const reader = isHead ? rememberingStart(blob, firstReadOf(weights.size)) : blob;
-      readers.set(layer.digest, reader);
-      return reader;
-    },
-    tolerates,
-    maxIndex: MAX_INDEX,
-  });
+  const weights = new Set(planned.filter(isWeight).map(({ descriptor }) => descriptor.digest));
+  const open = async ({ descriptor: layer, from }: PlannedFile) => {
+    const known = readers.get(layer.digest);
+    if (known) return known;
+    const blob = blobReader(client, from ?? reference, layer, { allowance, signal });
+    const isHead = weights.has(layer.digest);
+    const reader = isHead ? rememberingStart(blob, firstReadOf(weights.size)) : blob;
+    readers.set(layer.digest, reader);
+    return reader;
+  };
+  const layers = await recogniseAll(planned, open, tolerates);
+  const contents = await readContents(layers, { open, tolerates, maxIndex: MAX_INDEX });
   const model = await readModel([...contents.values()].flat(), allowance, tolerates);
-  return { contents, model };
+  return { layers, contents, model };
+}
+
+async function planArtifact(
+  client: RegistryClient,
+  reference: Reference,
+  manifest: Manifest,
+  signal: AbortSignal | undefined,
+): Promise<{ plan: Plan; config: Uint8Array | undefined }> {
+  const wanted = configFor(manifest);
+  const config = wanted && (await readBlob(client, reference, wanted, signal));
+  return { plan: planModel(manifest, config), config };
 }
 
 function isWeight({ target }: PlannedFile): boolean {
-  if (target.kind === "shard") return true;
+  if (target.kind === "shard" || target.kind === "unnamed") return true;
   return target.kind === "file" && /\.(?:safetensors|gguf)$/.test(target.path);
 }
 
