@@ -2,7 +2,6 @@
  * Copying a model into another format: manifest and config are written anew, and the files stay the
  * blobs that they are. Configuration in archives is unpacked, because other formats have it in files.
  */
-import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { Failure } from "../lib/failure.ts";
 import { surveyModel } from "../model/model-files.ts";
@@ -13,17 +12,21 @@ import type { PlannedFile } from "../model/planned-file.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import type { Manifest } from "../oci/manifest.ts";
 import { annotationsOf, embeddedData } from "../oci/partial.ts";
-import { formatReference, type Repository, withDigest } from "../oci/reference.ts";
+import { formatReference, type Reference, type Repository, withDigest } from "../oci/reference.ts";
 import type { RegistryClient } from "../registry/client.ts";
 import { fetchArtifact } from "./artifact.ts";
+import { blobReader, OutOfReach } from "./blob-reader.ts";
 import { BlobDirectory } from "./blobs.ts";
 import { type CopyOptions, type CopyResult, copy } from "./copy.ts";
 import { FileHasher } from "./file-hasher.ts";
+import { readContents, recogniseAll } from "./layer-contents.ts";
 import { withStaging } from "./push.ts";
 import { pushModel } from "./push-model.ts";
 import { LocalFile, RemoteFile, type SourceFile } from "./source-file.ts";
-import { fetchBlobs } from "./transfer.ts";
-import { unpackTar } from "./unpack.ts";
+import { fetchBlobs, type Receiver } from "./transfer.ts";
+import { UnpackedLayers } from "./unpack/layers.ts";
+import { isArchive } from "./unpack/unpack-layer.ts";
+import { Unpacking } from "./unpack/unpacking.ts";
 
 /** Bytes of all archives, which are unpacked here: what holds configuration has less. */
 const MAX_ARCHIVES = 1024 * 1024 * 1024;
@@ -73,21 +76,47 @@ async function findFiles(
   const { source, client, onEvent } = options;
   const planned = plan(manifest, config);
   for (const message of planned.warnings) onEvent?.({ type: "warning", message });
-  const archives = planned.files.filter(isArchive);
-  const files: SourceFile[] = planned.files
-    .filter((file) => !isArchive(file))
-    .map(
-      (file) => new RemoteFile(pathOf(file, planned.files), file.descriptor, { client, source }),
-    );
-  const found = await settle([...files, ...(await unpackAll(archives, options))]);
-  // A large file without a known name is weights to who pushes a directory; here it may be anything.
-  if (planned.format === "unknown" && surveyModel(found).format === undefined) {
-    throw new Failure(
-      "usage",
-      `${formatReference(source)} is in no format that is known here, and has no weights: it can't be converted`,
+  if (planned.parent !== undefined) {
+    throw cannotConvert(
+      source,
+      `it has its model from another artifact, ${JSON.stringify(planned.parent.slice(0, 200))}`,
     );
   }
+  const named = await nameFiles(planned.files, options);
+  const layers: SourceFile[] = [];
+  for (const file of named) {
+    const { descriptor, target } = file;
+    if (target.kind !== "file" || isArchive(file)) continue;
+    // What is written anew says in the words of the old format what the new one's config says.
+    if (target.content !== undefined) continue;
+    layers.push(new RemoteFile(target.path, descriptor, { client, source }));
+  }
+  const found = await settle([...layers, ...(await unpackAll(named.filter(isArchive), options))]);
+  // A large file without a known name is weights to who pushes a directory; here it may be anything.
+  if (planned.format === "unknown" && surveyModel(found).format === undefined) {
+    throw cannotConvert(source, "it is in no format that is known here, and has no weights");
+  }
   return found;
+}
+
+/** The files with the names that their own headers tell, where the manifest has none. */
+async function nameFiles(
+  planned: readonly PlannedFile[],
+  { source, client, signal }: FindOptions,
+): Promise<PlannedFile[]> {
+  const open = async ({ descriptor }: PlannedFile) =>
+    blobReader(client, source, descriptor, { signal });
+  const tolerates = (error: unknown) => error instanceof OutOfReach;
+  const files = await recogniseAll(planned, open, tolerates);
+  if (files.every(({ target }) => target.kind === "file" || target.kind === "archive"))
+    return files;
+  const contents = await readContents(files, { open, tolerates });
+  return files.flatMap((file) => {
+    if (file.target.kind === "file" || isArchive(file)) return [file];
+    const names = contents.get(file);
+    if (!names) throw cannotConvert(source, `nothing tells the name of ${file.descriptor.digest}`);
+    return names.map(({ path }): PlannedFile => ({ ...file, target: { kind: "file", path } }));
+  });
 }
 
 /** The same content twice under one path is one file; what is different is refused by the survey. */
@@ -103,51 +132,37 @@ async function settle(files: readonly SourceFile[]): Promise<SourceFile[]> {
   return settled;
 }
 
-function pathOf(file: PlannedFile, files: readonly PlannedFile[]): string {
-  const { target } = file;
-  if (target.kind === "file") return target.path;
-  const isAlone = files.filter(({ target: { kind } }) => kind === target.kind).length === 1;
-  if (target.kind === "shard" && isAlone) return `model.${target.encoding}`;
-  const what = target.kind === "shard" ? "a shard without a name" : "one of a container image";
-  throw cannotConvert(file, what);
-}
-
-type PlannedArchive = PlannedFile & { readonly target: { readonly kind: "archive" } };
-
-function isArchive(file: PlannedFile): file is PlannedArchive {
-  return file.target.kind === "archive";
-}
-
 /** The files of the archives, in the staging directory. */
 async function unpackAll(
-  archives: readonly PlannedArchive[],
+  archives: readonly PlannedFile[],
   { source, client, staging, hasher, signal }: FindOptions,
 ): Promise<SourceFile[]> {
-  const packed = archives.find(({ target }) => target.compression !== "none");
-  if (packed) throw cannotConvert(packed, "a compressed archive");
   const size = archives.reduce((sum, { descriptor }) => sum + descriptor.size, 0);
-  const [first] = archives;
-  if (first && size > MAX_ARCHIVES) throw cannotConvert(first, "an archive that is too large");
-  const blobs = new BlobDirectory(join(staging, "source"));
-  const wanted = archives.map(({ descriptor }) => descriptor);
-  await fetchBlobs(wanted, blobs, { client, repository: source, signal });
-  const files: SourceFile[] = [];
-  for (const [index, { descriptor }] of archives.entries()) {
-    const directory = join(staging, `unpacked-${index}`);
-    await mkdir(directory);
-    const what = `the layer ${descriptor.digest}`;
-    const path = blobs.path(descriptor.digest);
-    for (const file of await unpackTar(path, directory, { source: what, signal })) {
-      files.push(new LocalFile(file.path, join(directory, file.path), file.size, hasher));
-    }
+  if (size > MAX_ARCHIVES) {
+    throw cannotConvert(source, `its archives have ${size} bytes, more than ${MAX_ARCHIVES}`);
   }
-  return files;
+  const blobs = new BlobDirectory(join(staging, "source"));
+  const unpacked = join(staging, "unpacked");
+  const unpacking = new Unpacking(
+    archives,
+    blobs,
+    new UnpackedLayers(unpacked, `${unpacked}.new`),
+    {
+      signal,
+    },
+  );
+  const wanted = archives.map(({ descriptor }) => descriptor);
+  const receive: Receiver = (blob, ending) => unpacking.receive(blob, ending);
+  await fetchBlobs(wanted, blobs, { client, repository: source, receive, signal });
+  return unpacking
+    .modelFiles()
+    .map(({ path, source: place, size: length }) => new LocalFile(path, place, length, hasher));
 }
 
-function cannotConvert({ descriptor }: PlannedFile, what: string): Failure {
+function cannotConvert(source: Reference, reason: string): Failure {
   return new Failure(
     "usage",
-    `can't convert the layer ${descriptor.digest}, which is ${what}: pull the model, and push what comes`,
+    `can't convert ${formatReference(source)}: ${reason}: pull it, and push what comes`,
   );
 }
 

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { gzipSync } from "node:zlib";
 import {
   DOCKER_CHAT_TEMPLATE,
   DOCKER_CONFIG_TAR,
@@ -153,15 +154,54 @@ describe("what other programs packed", () => {
     await failureOf(convert({ source, target, client, format: "docker" }), "content");
   });
 
+  test("may have shards whose names only their headers tell", async () => {
+    const source = world.reference("made/unnamed:v1");
+    const layers = [tensorFile({ a: 3 }), tensorFile({ b: 4 })].map((content) => ({
+      mediaType: DOCKER_SAFETENSORS,
+      content,
+    }));
+    await pushArtifact(world, source, { configType: OLD, layers });
+    const target = world.reference("made/named:v1");
+    await convert({ source, target, client, format: "modelpack" });
+    const { path } = await pull({ reference: target, client, cache: world.newCache() });
+    expect(Object.keys(tree(path))).toEqual([
+      "model-00001-of-00002.safetensors",
+      "model-00002-of-00002.safetensors",
+    ]);
+  });
+
+  test("may be in the layers of a container image", async () => {
+    const source = world.reference("made/car:v1");
+    await pushArtifact(world, source, {
+      configType: OCI_IMAGE_CONFIG,
+      config: JSON.stringify({ architecture: "amd64", os: "linux" }),
+      layers: [
+        {
+          mediaType: OCI_LAYER,
+          content: gzipSync(
+            tar(
+              { name: "models/config.json", content: "{}" },
+              { name: "models/model.safetensors", content: tensorFile({ a: 3 }) },
+            ),
+          ),
+        },
+      ],
+    });
+    const target = world.reference("made/unpacked:v1");
+    await convert({ source, target, client, format: "docker" });
+    const { path } = await pull({ reference: target, client, cache: world.newCache() });
+    expect(Object.keys(tree(path))).toEqual(["config.json", "model.safetensors"]);
+  });
+
   test("is refused where it is no model", async () => {
     const source = world.reference("made/image:v1");
     await pushArtifact(world, source, {
       configType: OCI_IMAGE_CONFIG,
       config: JSON.stringify({ architecture: "amd64", os: "linux" }),
-      layers: [{ mediaType: OCI_LAYER, content: "a layer" }],
+      layers: [{ mediaType: OCI_LAYER, content: gzipSync(tar({ name: "bin/sh" })) }],
     });
     const target = world.reference("made/refused:v1");
-    await failureOf(convert({ source, target, client, format: "docker" }), "usage");
+    await failureOf(convert({ source, target, client, format: "docker" }), "content");
     await failureOf(client.getManifest(target), "not-found");
   });
 
