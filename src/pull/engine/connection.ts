@@ -8,7 +8,7 @@
 import type { Socket } from "bun";
 import type { DirectRoute } from "../../registry/client.ts";
 import type { FetchOrder, LaneProblem } from "./protocol.ts";
-import { MAX_HEAD, parseResponseHead, partProblem } from "./response-head.ts";
+import { isInterim, parseResponseHead, partProblem } from "./response-head.ts";
 
 /** What becomes of a request. */
 export interface PartReceiver {
@@ -148,18 +148,16 @@ export class RangeConnection {
 
   /** What of `chunk` belongs to the body; undefined when the head isn't over, or was the end. */
   #readHead(chunk: Buffer, order: FetchOrder): Buffer | undefined {
-    const input = this.#head.byteLength === 0 ? chunk : Buffer.concat([this.#head, chunk]);
+    let input = this.#head.byteLength === 0 ? chunk : Buffer.concat([this.#head, chunk]);
     try {
-      const head = parseResponseHead(input);
+      let head = parseResponseHead(input);
+      while (head && isInterim(head)) {
+        input = input.subarray(head.length);
+        head = parseResponseHead(input);
+      }
       if (!head) {
-        if (input.byteLength > MAX_HEAD) throw new SyntaxError("its head has no end");
         this.#head = Buffer.from(input);
         return undefined;
-      }
-      const rest = input.subarray(head.length);
-      if (head.status >= 100 && head.status < 200) {
-        this.#head = Buffer.alloc(0);
-        return this.#readHead(rest, order);
       }
       const reason = partProblem(head, order);
       if (reason !== undefined) {
@@ -168,7 +166,7 @@ export class RangeConnection {
       }
       if (/\bclose\b/i.test(head.headers.get("connection") ?? "")) this.#reusable = false;
       this.#left = order.end - order.start;
-      return rest;
+      return input.subarray(head.length);
     } catch (error) {
       if (!(error instanceof SyntaxError)) throw error;
       this.close({ reason: error.message });

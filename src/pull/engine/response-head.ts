@@ -13,15 +13,18 @@ export const MAX_HEAD = 128 * 1024;
 
 const END = Buffer.from("\r\n\r\n");
 
+const NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
+const CONTROL = /[^\t\x20-\x7e\x80-\xff]/;
+
 /**
  * The head at the beginning of `input`; undefined when its end isn't there yet.
  *
  * @throws {SyntaxError} when it can't be a response
  */
 export function parseResponseHead(input: Buffer): ResponseHead | undefined {
-  const end = input.indexOf(END);
+  const end = input.subarray(0, MAX_HEAD).indexOf(END);
   if (end < 0) {
-    if (input.byteLength > MAX_HEAD) throw new SyntaxError("its head has no end");
+    if (input.byteLength >= MAX_HEAD) throw new SyntaxError("its head has no end");
     const start = input.toString("latin1", 0, 5);
     if (!"HTTP/".startsWith(start.slice(0, 5))) throw new SyntaxError("what it sent isn't HTTP");
     return undefined;
@@ -31,14 +34,21 @@ export function parseResponseHead(input: Buffer): ResponseHead | undefined {
   if (status === undefined) throw new SyntaxError("what it sent isn't HTTP");
   const headers = new Map<string, string>();
   for (const line of lines) {
-    const match = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*(.*?)[ \t]*$/.exec(line);
-    if (!match) throw new SyntaxError("its head is malformed");
-    const [, name = "", value = ""] = match;
-    const key = name.toLowerCase();
+    const colon = line.indexOf(":");
+    const key = line.slice(0, Math.max(0, colon)).toLowerCase();
+    const value = line.slice(colon + 1);
+    if (!NAME.test(key) || CONTROL.test(value)) throw new SyntaxError("its head is malformed");
+    // By a pattern, long runs of white space would take minutes to come off.
+    const trimmed = value.trim();
     const before = headers.get(key);
-    headers.set(key, before === undefined ? value : `${before}, ${value}`);
+    headers.set(key, before === undefined ? trimmed : `${before}, ${trimmed}`);
   }
   return { status: Number(status), headers, length: end + END.byteLength };
+}
+
+/** Whether the response itself is still to come: RFC 9110, 15.2. After a 101 it isn't HTTP. */
+export function isInterim({ status }: ResponseHead): boolean {
+  return status >= 100 && status < 200 && status !== 101;
 }
 
 /**

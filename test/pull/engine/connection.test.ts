@@ -149,6 +149,35 @@ describe("RFC 9112: a connection for ranges", () => {
     expect(problem).not.toHaveProperty("status");
   });
 
+  test("passes over as many interim responses as there are", async () => {
+    const interim = "HTTP/1.1 100 Continue\r\n\r\n".repeat(20_000);
+    expect(await answerTo(interim, interim + right, "2345")).toMatchObject({ text: "2345" });
+  });
+
+  test("takes no byte of another protocol that its host goes over to", async () => {
+    const { text, problem } = await answerTo(`HTTP/1.1 101 Switching\r\n\r\n${right}2345`);
+    expect({ text, status: problem?.status }).toEqual({ text: "", status: 101 });
+  });
+
+  // A pattern that takes off white space tries every part of it for its end.
+  test.each([
+    ["before the end of a value", `A: b${" ".repeat(100_000)}c`],
+    ["after which nothing is right", `A:${" ".repeat(100_000)}\n`],
+  ])("isn't held up by much white space %s", async (_, line) => {
+    const { problem } = await answerTo(`HTTP/1.1 206 OK\r\n${line}\r\n\r\n`);
+    expect(problem?.reason).toBeString();
+  });
+
+  test("isn't used again when more comes after the answer, be it the next one", async () => {
+    const { server, url, requests } = host(`${right}2345`, `${right}2345`);
+    const connection = RangeConnection.open({ url, headers: {} });
+    expect(await ask(connection, url)).toMatchObject({ text: "2345" });
+    await Bun.sleep(50);
+    expect(connection.isReusable).toBe(false);
+    expect(requests).toHaveLength(1);
+    server.stop(true);
+  });
+
   test("ends where nobody listens", async () => {
     const { server, url } = host();
     server.stop(true);
