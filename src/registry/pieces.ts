@@ -57,6 +57,12 @@ const ATTEMPTS_ELSEWHERE = 3;
 /** What hosts answer that don't like a range. */
 const RANGE_REFUSALS = new Set([400, 416, 501]);
 
+/**
+ * A weak tag doesn't promise the same bytes. One with other characters than ASCII is read and written
+ * in different ways, and is sent back nowhere: RFC 9110, 8.8.3.
+ */
+const STRONG_TAG = /^"[\x21\x23-\x7e]*"$/;
+
 /** Asks one source for a part of a blob. @throws the signal's reason */
 export async function openPiece(
   transport: Transport,
@@ -125,8 +131,7 @@ async function ask(
   return {
     kind: "part",
     body: outcome.body,
-    // A weak one doesn't promise the same bytes.
-    ...(tag?.startsWith('"') && { validator: tag }),
+    ...(tag && STRONG_TAG.test(tag) && { validator: tag }),
     direct: transport.directRoute(outcome),
   };
 }

@@ -55,7 +55,12 @@ export class RangeConnection {
     this.#receiver = receiver;
     this.#head = Buffer.alloc(0);
     this.#left = undefined;
-    this.#outgoing = Buffer.from(requestText(order), "latin1");
+    const lines = requestLines(order);
+    if (!lines.every((line) => PLAIN.test(line))) {
+      this.close({ reason: "what it was to be asked with can't be sent" });
+      return;
+    }
+    this.#outgoing = Buffer.from(`${lines.join("\r\n")}\r\n\r\n`);
     this.#send();
   }
 
@@ -183,7 +188,13 @@ export class RangeConnection {
   }
 }
 
-function requestText({ route, start, end, validator }: FetchOrder): string {
+/**
+ * What a line of a request may hold. Nothing else, wherever it came from: a line break would be the
+ * end of a header, and the beginning of one that somebody else wrote.
+ */
+const PLAIN = /^[\t\x20-\x7e]*$/;
+
+function requestLines({ route, start, end, validator }: FetchOrder): string[] {
   const { host, pathname, search } = new URL(route.url);
   const headers: Record<string, string> = {
     host,
@@ -192,7 +203,7 @@ function requestText({ route, start, end, validator }: FetchOrder): string {
     ...(validator !== undefined && { "if-range": validator }),
   };
   const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}`);
-  return `GET ${pathname}${search} HTTP/1.1\r\n${lines.join("\r\n")}\r\n\r\n`;
+  return [`GET ${pathname}${search} HTTP/1.1`, ...lines];
 }
 
 /** `[::1]` is how a URL writes the address `::1`. */

@@ -168,6 +168,41 @@ describe("RFC 9112: a connection for ranges", () => {
     expect(problem?.reason).toBeString();
   });
 
+  test.each<[string, Partial<FetchOrder>]>([
+    ["a line break in a validator", { validator: '"a\r\nx-mine: yes"' }],
+    ["what becomes one in latin1", { validator: '"a\u010d\u010ax-mine: yes"' }],
+    [
+      "a line break in a header",
+      { route: { url: "http://127.0.0.1/", headers: { a: "b\r\nx-mine: yes" } } },
+    ],
+    [
+      "a line break in the name of one",
+      { route: { url: "http://127.0.0.1/", headers: { "a: b\nx-mine": "yes" } } },
+    ],
+  ])("asks nothing with %s", async (_, order) => {
+    const { server, url, requests } = host(`${right}2345`);
+    const connection = RangeConnection.open({ url, headers: {} });
+    const { problem } = await ask(connection, url, order);
+    expect(problem?.reason).toBeString();
+    expect(connection.isReusable).toBe(false);
+    await Bun.sleep(20);
+    expect(requests).toEqual([]);
+    server.stop(true);
+  });
+
+  test("asks with a URL as it was signed, whatever characters are in it", async () => {
+    const { server, url, requests } = host(`${right}2345`);
+    const signed = `${new URL(url).origin}/a%2Fb/%0d%0ax?X-Sig=a/b+c==&q='|%7C%0D%0A{é}#no`;
+    const connection = RangeConnection.open({ url, headers: {} });
+    const route = { url: signed, headers: {} };
+    expect(await ask(connection, url, { route })).toMatchObject({ text: "2345" });
+    const { pathname, search } = new URL(signed);
+    expect(requests[0]?.split("\r\n")[0]).toBe(`GET ${pathname}${search} HTTP/1.1`);
+    expect(requests[0]?.split("\r\n")).toHaveLength(5);
+    connection.close();
+    server.stop(true);
+  });
+
   test("isn't used again when more comes after the answer, be it the next one", async () => {
     const { server, url, requests } = host(`${right}2345`, `${right}2345`);
     const connection = RangeConnection.open({ url, headers: {} });
