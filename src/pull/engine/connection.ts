@@ -102,8 +102,9 @@ export class RangeConnection {
         handshake: (socket, success, error) => {
           if (success || trusting) ready(socket);
           else {
+            // First: of what is ended here, no more is heard than that it was closed.
+            this.close({ reason: handshakeProblem(error) });
             socket.terminate();
-            this.close({ reason: `its certificate isn't trusted (${codeOf(error)})` });
           }
         },
         data: (_, chunk) => this.#receive(chunk),
@@ -211,6 +212,7 @@ function bare(hostname: string): string {
   return hostname.replace(/^\[(.*)\]$/, "$1");
 }
 
-function codeOf(error: Error | null): string {
-  return error && "code" in error ? String(error.code) : "unknown";
+function handshakeProblem(error: Error | null): string {
+  const code = error && "code" in error ? ` (${error.code})` : "";
+  return `its certificate isn't accepted, or it doesn't speak TLS${code}`;
 }
