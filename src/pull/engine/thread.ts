@@ -2,8 +2,9 @@
  * A transfer thread: receives parts of blobs, writes them where they belong, and hashes behind what
  * is there. Its reads and writes block it, as nothing else runs here.
  */
-import { closeSync, openSync, writeSync } from "node:fs";
+import { closeSync, constants, openSync, writeSync } from "node:fs";
 import { errorCode } from "../../lib/durable.ts";
+import type { DirectRoute } from "../../registry/client.ts";
 import { Budget } from "./budget.ts";
 import { RangeConnection } from "./connection.ts";
 import { Hashing } from "./hashing.ts";
@@ -23,7 +24,7 @@ interface Job {
 export class TransferThread {
   readonly #jobs = new Map<number, Job>();
   readonly #lanes = new Map<number, FetchLane>();
-  /** Connections that wait for their next request, by origin. */
+  /** Connections that wait for their next request, by {@link peerOf}. */
   readonly #idle = new Map<string, RangeConnection[]>();
   readonly #paused = new Set<FetchLane>();
   readonly #budget: Budget | undefined;
@@ -116,9 +117,9 @@ export class TransferThread {
 
   #fetch(order: Command & { type: "fetch" }): void {
     const { lane: id, job } = order;
-    const { origin } = new URL(order.route.url);
-    const idle = this.#idle.get(origin) ?? [];
-    this.#idle.set(origin, idle);
+    const peer = peerOf(order.route);
+    const idle = this.#idle.get(peer) ?? [];
+    this.#idle.set(peer, idle);
     const lane = new FetchLane(order, {
       write: (position, bytes) => this.#write(job, position, bytes),
       hash: (position, bytes) => this.#jobs.get(job)?.hashing?.offer(position, bytes),
@@ -160,6 +161,14 @@ export class TransferThread {
       lane.resume();
     }
   }
+}
+
+/**
+ * What two requests must have in common to go over one connection: who trusts another authority, or
+ * shows another certificate, doesn't speak with the same peer.
+ */
+function peerOf({ url, tls }: DirectRoute): string {
+  return `${new URL(url).origin} ${JSON.stringify(tls)}`;
 }
 
 interface LaneHost {
