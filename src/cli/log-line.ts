@@ -1,4 +1,4 @@
-import { oneLine } from "../lib/one-line.ts";
+import { jsonText, oneLine } from "../lib/one-line.ts";
 
 /** A line of `--log-format json`. */
 export function jsonLine(
@@ -9,7 +9,7 @@ export function jsonLine(
 ): string {
   const own = { time: new Date(timestamp).toISOString(), level, message: oneLine(message) };
   // First in order, and no property takes their place.
-  return `${JSON.stringify({ ...own, ...properties, ...own })}\n`;
+  return `${jsonText({ ...own, ...properties, ...own })}\n`;
 }
 
 /** A line of `--log-format text`: `2025-11-21T10:00:00.000Z info GET /v2/ 200 …`. */

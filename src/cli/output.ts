@@ -1,5 +1,6 @@
 /** Standard output: results only, and at the reader's pace. */
 import type { Writable } from "node:stream";
+import { jsonText } from "../lib/one-line.ts";
 
 /** The reader of stdout has gone, as `head` does when it has seen enough. */
 export class BrokenPipe extends Error {
@@ -33,7 +34,7 @@ export class Output {
 
   /** A JSON value for machines, alone on a line. */
   async json(value: unknown): Promise<void> {
-    await this.line(JSON.stringify(value));
+    await this.line(jsonText(value));
   }
 
   /** @throws {BrokenPipe} and what the source throws */

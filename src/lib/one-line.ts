@@ -4,10 +4,23 @@
  * turn the direction of writing or hide is shown as an escape.
  */
 export function oneLine(text: string): string {
+  // One pattern for a line break and the white space around it would take hours over much of that.
   return text
-    .trim()
-    .replace(/\s*[\r\n]+\s*/g, " ")
+    .split(/[\r\n]+/)
+    .map((line) => line.trim())
+    .filter((line) => line !== "")
+    .join(" ")
     .replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, codeOf);
+}
+
+/**
+ * `value` as JSON on one line, in which what `oneLine` shows as an escape is one, too: JSON itself
+ * lets through what ends a line for some programs, and what a terminal obeys.
+ */
+export function jsonText(value: unknown): string {
+  return JSON.stringify(value).replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (character) =>
+    character.replace(/./gs, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`),
+  );
 }
 
 function codeOf(character: string): string {

@@ -28,6 +28,18 @@ describe("standard output", () => {
     expect(furthestAhead).toBeLessThan(5);
   });
 
+  test("shows nothing of a stranger's in JSON that ends a line or moves the cursor", async () => {
+    let written = "";
+    const stream = new Writable({
+      write(chunk, _encoding, done) {
+        written += chunk;
+        done();
+      },
+    });
+    await new Output(stream).json({ path: "a\u2028b\u009b2J" });
+    expect(written).toBe('{"path":"a\\u2028b\\u009b2J"}\n');
+  });
+
   test("says with an error of its own that nobody reads any more", async () => {
     const stream = new Writable({
       write(_chunk, _encoding, done) {

@@ -1,4 +1,5 @@
 /** `--progress json`: one object a line, at most four a second, and a heartbeat. */
+import { jsonText } from "../../lib/one-line.ts";
 import type { EventListener, Subject, TransferEvent } from "../../pull/events.ts";
 
 type Progress = TransferEvent & { type: "progress" };
@@ -85,7 +86,7 @@ export class ObjectLines implements Disposable {
 
   private put(event: object): void {
     this.writtenAt = performance.now();
-    this.write(`${JSON.stringify(event)}\n`);
+    this.write(`${jsonText(event)}\n`);
   }
 }
 

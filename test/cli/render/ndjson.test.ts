@@ -27,13 +27,22 @@ interface Written {
 function writing(rhythm = { pause: 250, heartbeat: 10_000 }) {
   const written: Written[] = [];
   const lines = new ObjectLines((line) => {
-    expect(line).toEndWith("\n");
+    // Some programs end a line at each of them.
+    expect(line.split(/[\n\r\u0085\u2028\u2029]/)).toEqual([line.slice(0, -1), ""]);
     written.push(JSON.parse(line));
   }, rhythm);
   return { lines, written };
 }
 
 describe("progress as JSON", () => {
+  test("is one line an event, whatever is in the name of a file", () => {
+    const { lines, written } = writing();
+    const path = 'a\u2028{"type":"done"}\u0085b';
+    lines.listener(verified(path));
+    lines[Symbol.dispose]();
+    expect(written).toMatchObject([{ type: "verified", path }]);
+  });
+
   test("is each event, one a line, when they don't come too fast", async () => {
     const { lines, written } = writing({ pause: 1, heartbeat: 10_000 });
     const events: TransferEvent[] = [
