@@ -22,6 +22,11 @@ export class Extents {
     return this.#list.reduce((sum, { start, end }) => sum + end - start, 0);
   }
 
+  /** How many extents there are. */
+  get count(): number {
+    return this.#list.length;
+  }
+
   get isEmpty(): boolean {
     return this.#list.length === 0;
   }
@@ -34,18 +39,26 @@ export class Extents {
 
   add(start: number, end: number): void {
     if (start >= end) return;
-    const from = this.#list.findIndex((extent) => extent.end >= start);
-    if (from < 0) {
-      this.#list.push({ start, end });
-      return;
-    }
+    const from = this.#firstEndingAt(start);
     let to = from;
     while (to < this.#list.length && (this.#list[to] as Extent).start <= end) to++;
     const touched = this.#list.slice(from, to);
     this.#list.splice(from, to - from, {
-      start: Math.min(start, ...touched.map((extent) => extent.start)),
-      end: Math.max(end, ...touched.map((extent) => extent.end)),
+      start: Math.min(start, touched[0]?.start ?? start),
+      end: Math.max(end, touched.at(-1)?.end ?? end),
     });
+  }
+
+  /** The index of the first extent that ends at `position` or after it. */
+  #firstEndingAt(position: number): number {
+    let low = 0;
+    let high = this.#list.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((this.#list[middle] as Extent).end < position) low = middle + 1;
+      else high = middle;
+    }
+    return low;
   }
 
   /** Removes and returns the first bytes: at most `length`, and without a gap. */

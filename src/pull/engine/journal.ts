@@ -12,12 +12,17 @@
  * digest of the whole tells.
  */
 import { randomBytes } from "node:crypto";
-import { type FileHandle, open, readFile } from "node:fs/promises";
-import { isMissing, writeFileDurably, writeFully } from "../../lib/durable.ts";
+import { constants, type FileHandle, open } from "node:fs/promises";
+import { writeFileDurably, writeFully } from "../../lib/durable.ts";
+import { openRegularFile } from "../../lib/regular-file.ts";
 import { type Extent, Extents } from "./extents.ts";
 
-/** Far more than a journal ever holds. */
+/** Far more than a journal ever holds: bytes, characters of a line, extents that don't touch. */
 const MAX_SIZE = 256 * 1024 * 1024;
+const MAX_LINE = 1024;
+const MAX_EXTENTS = 10_000;
+/** Bytes that are read at a time. */
+const READ = 256 * 1024;
 
 export interface JournalContent {
   readonly written: Extents;
@@ -51,7 +56,8 @@ export class Journal {
     ];
     const content = Buffer.from(lines.join(""));
     await writeFileDurably(path, content, `${path}.${randomBytes(4).toString("hex")}`);
-    return new Journal(await open(path, "r+"), content.byteLength);
+    const handle = await open(path, constants.O_RDWR | constants.O_NOFOLLOW);
+    return new Journal(handle, content.byteLength);
   }
 
   /** Notes an extent. Notes that come while one is being written go out together. */
@@ -93,26 +99,73 @@ export async function readJournal(
   size: number,
   boot: string,
 ): Promise<JournalContent | undefined> {
-  let text: string;
+  const handle = await openRegularFile(path);
+  if (!handle) return undefined;
   try {
-    text = await readFile(path, "latin1");
-  } catch (error) {
-    if (isMissing(error)) return undefined;
-    throw error;
+    const reading = new Reading(size, boot);
+    for await (const lines of linesOf(handle)) {
+      for (const text of lines) reading.add(text);
+      if (!reading.isUsable) return undefined;
+    }
+    return reading.content;
+  } finally {
+    await handle.close();
   }
-  const [head, ...lines] = text.slice(0, MAX_SIZE).split("\n").map(checked);
-  if (head?.[0] !== "blob" || Number(head[1]) !== size) return undefined;
-  const content = { written: new Extents(), synced: new Extents() };
-  for (const [entry, from, to] of lines.filter((words) => words !== undefined)) {
+}
+
+/** The lines of a file, many at a time. It ends early where it can't be a journal. */
+async function* linesOf(handle: FileHandle): AsyncGenerator<string[]> {
+  const buffer = Buffer.alloc(READ);
+  let rest = "";
+  for (let position = 0; position < MAX_SIZE && rest.length <= MAX_LINE; ) {
+    const { bytesRead } = await handle.read(buffer, 0, READ, position);
+    if (bytesRead === 0) break;
+    position += bytesRead;
+    const lines = (rest + buffer.toString("latin1", 0, bytesRead)).split("\n");
+    rest = lines.pop() ?? "";
+    yield lines;
+  }
+  yield [rest];
+}
+
+/** A journal as it is read, line by line. */
+class Reading {
+  readonly #written = new Extents();
+  readonly #synced = new Extents();
+  /** Whether what was only written counts; undefined before the first line. */
+  #isSameBoot: boolean | undefined;
+  #isOurs = true;
+
+  constructor(
+    private readonly size: number,
+    private readonly boot: string,
+  ) {}
+
+  /** False for that of another blob, or one that nobody here wrote. */
+  get isUsable(): boolean {
+    return this.#isOurs && this.#written.count <= MAX_EXTENTS;
+  }
+
+  get content(): JournalContent | undefined {
+    return this.isUsable ? { written: this.#written, synced: this.#synced } : undefined;
+  }
+
+  add(text: string): void {
+    const words = checked(text);
+    if (this.#isSameBoot === undefined) {
+      this.#isOurs = words?.[0] === "blob" && Number(words[1]) === this.size;
+      this.#isSameBoot = words?.[2] === this.boot;
+      return;
+    }
+    const [entry, from, to] = words ?? [];
     const [start, end] = [Number(from), Number(to)];
-    if (!Number.isSafeInteger(start) || !Number.isSafeInteger(end)) continue;
-    if (start < 0 || start >= end || end > size) continue;
-    if (entry === "synced") content.synced.add(start, end);
-    if (entry === "synced" || (entry === "written" && head[2] === boot)) {
-      content.written.add(start, end);
+    if (!Number.isSafeInteger(start) || !Number.isSafeInteger(end)) return;
+    if (start < 0 || start >= end || end > this.size || !this.isUsable) return;
+    if (entry === "synced") this.#synced.add(start, end);
+    if (entry === "synced" || (entry === "written" && this.#isSameBoot)) {
+      this.#written.add(start, end);
     }
   }
-  return content;
 }
 
 function entryLine(entry: Entry, { start, end }: Extent): string {

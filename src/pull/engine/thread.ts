@@ -66,7 +66,9 @@ export class TransferThread {
 
   #open({ job, path, size, algorithm, isReadOnly }: Command & { type: "open" }): void {
     try {
-      const file = openSync(path, isReadOnly ? "r" : "r+");
+      // A file of ours, and nothing that somebody put in its place.
+      const ours = constants.O_RDWR | constants.O_NOFOLLOW;
+      const file = openSync(path, isReadOnly ? constants.O_RDONLY : ours);
       const hashing =
         algorithm === undefined
           ? undefined

@@ -63,6 +63,17 @@ describe("a journal", () => {
     expect(await read(path)).toBeUndefined();
   });
 
+  test("says nothing where it has more extents than any transfer leaves", async () => {
+    const path = await written();
+    const line = (text: string) =>
+      `${text} ${Bun.hash.crc32(text).toString(16).padStart(8, "0")}\n`;
+    const lines = Array.from({ length: 20_000 }, (_, n) => line(`written ${n * 2} ${n * 2 + 1}`));
+    writeFileSync(path, [line("blob 100000 this-boot"), ...lines].join(""));
+    expect(await read(path, 100_000)).toBeUndefined();
+    writeFileSync(path, [line("blob 100000 this-boot"), ...lines.slice(0, 100)].join(""));
+    expect((await read(path, 100_000))?.written).toHaveLength(100);
+  });
+
   test("never claims more than was noted, wherever it is cut", async () => {
     const path = await written();
     const bytes = readFileSync(path);

@@ -1,5 +1,5 @@
-import { expect } from "bun:test";
-import { readFileSync, truncateSync, writeFileSync } from "node:fs";
+import { expect, test } from "bun:test";
+import { readFileSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Command, Report } from "../../../src/pull/engine/protocol.ts";
 import { TransferThread } from "../../../src/pull/engine/thread.ts";
@@ -58,9 +58,20 @@ testWith(
 
     expect(await ask(1, { ca: made.cert })).toEqual({ type: "ended", lane: 1, position: 6 });
     expect(readFileSync(path, "latin1")).toBe("\0\x002345\0\0\0\0");
-    expect(await ask(2)).toMatchObject({ position: 2, problem: { reason: expect.stringContaining("SELF_SIGNED") } });
+    expect(await ask(2)).toMatchObject({
+      position: 2,
+      problem: { reason: expect.stringContaining("SELF_SIGNED") },
+    });
     expect(requests).toBe(1);
     expect(await ask(3, { ca: made.cert })).toMatchObject({ position: 6 });
     await server.stop(true);
   },
 );
+
+test("a thread writes into no file that was put in the place of the blob's", async () => {
+  const theirs = newFile();
+  const path = join(temporaryDirectory(), "blob");
+  symlinkSync(theirs, path);
+  const broken = await startThread().end({ type: "open", job: 1, path, size: 10 });
+  expect(broken).toMatchObject({ type: "broken", code: "ELOOP" });
+});
