@@ -8,19 +8,12 @@
  * shows the result by a rename.
  */
 import { randomBytes } from "node:crypto";
-import {
-  type FileHandle,
-  link,
-  open,
-  readdir,
-  readFile,
-  rename,
-  rm,
-  unlink,
-} from "node:fs/promises";
+import { type FileHandle, link, open, readdir, rename, rm, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { delay } from "../lib/abort.ts";
 import { errorCode, ignoreMissing, makeDirectory, writeFully } from "../lib/durable.ts";
+import { openRegularFile } from "../lib/regular-file.ts";
+import { readSmallFile } from "../lib/small-file.ts";
 import {
   isGone,
   isIdentity,
@@ -28,12 +21,15 @@ import {
   type ProcessIdentity,
   thisProcess,
 } from "./machine.ts";
+import { lookAt } from "./removal.ts";
 
 /** Milliseconds between two signs of life. */
 const HEARTBEAT = 2_000;
 /** Milliseconds between two looks of a waiter. */
 const POLL = 200;
 const TIME_TO_LIVE = 10_000;
+/** Bytes of a lease. */
+const MAX_SIZE = 64 * 1024;
 
 export interface LeaseOptions {
   /** Where the lease and the working files are. */
@@ -95,7 +91,9 @@ export async function withLease(
     } catch (error) {
       const isOurs = await lease.isHeld();
       keep = isOurs && options.inherit === true;
-      if (isOurs) throw error;
+      // Stopped for a while itself, with nobody who waited for it: then it goes on.
+      const wasStopped = lease.lost.aborted && error === lease.lost.reason;
+      if (isOurs && !wasStopped) throw error;
     } finally {
       if (!keep) await removeFiles(directory, `${name}.${holder.token}`);
       await lease.release();
@@ -222,36 +220,32 @@ async function takeAway(path: string, token: string, holder: Holder | undefined)
   const isRight = taken?.token === holder?.token;
   // A third one was faster, and works already.
   if (!isRight) await link(stale, path).catch(() => {});
-  await unlink(stale).catch(ignoreMissing);
+  // What somebody has put in its place may be a directory.
+  await rm(stale, { recursive: true, force: true });
   return isRight;
 }
 
 /** Changes with every heartbeat. It is opened, because that is when NFS asks its server. */
 async function signOfLife(leasePath: string): Promise<string | undefined> {
-  let handle: FileHandle;
+  const handle = await openRegularFile(leasePath);
   try {
-    handle = await open(leasePath, "r");
-  } catch (error) {
-    ignoreMissing(error);
-    return undefined;
-  }
-  try {
-    const { ino, mtimeMs } = await handle.stat();
-    return `${ino}:${mtimeMs}`;
+    // What is there and no lease never changes, and is taken away like that of a dead holder.
+    const status = handle ? await handle.stat() : await lookAt(leasePath);
+    return status && `${status.ino}:${status.mtimeMs}`;
   } finally {
-    await handle.close();
+    await handle?.close();
   }
 }
 
 /** Undefined when there is no lease, or one that is just being written. */
 async function readHolder(path: string): Promise<Holder | undefined> {
+  const content = await readSmallFile(path, MAX_SIZE);
   try {
-    const holder: unknown = JSON.parse(await readFile(path, "utf8"));
+    const holder: unknown = JSON.parse(content?.toString() ?? "");
     return isHolder(holder) ? holder : undefined;
   } catch (error) {
     if (error instanceof SyntaxError) return undefined;
-    ignoreMissing(error);
-    return undefined;
+    throw error;
   }
 }
 

@@ -115,6 +115,16 @@ describe("a connection that falls silent", () => {
   });
 });
 
+test("time in which the process was stopped isn't time in which nothing moved", async () => {
+  const fault = onShards(model, () => ({ rate: 4 * MEBIBYTE }));
+  const pulling = pullThrough(model, fault, { stallTimeout: 2000 });
+  await Bun.sleep(500);
+  // Both sides stand still, as everything does on a machine that is suspended.
+  Bun.sleepSync(3000);
+  await using outcome = await pulling;
+  await expectPulled(outcome, model);
+});
+
 describe("one connection that crawls", () => {
   test("doesn't hold up the others, and others end its work", async () => {
     // At this pace 24 MiB take 20 minutes: the test's own time limit is what is measured here.

@@ -99,3 +99,19 @@ testLong(
   },
   { timeout: 1_800_000 },
 );
+
+testLong("a pull that is stopped for a while goes on when it may", async () => {
+  await serve(96 * MEBIBYTE);
+  const cache = join(temporaryDirectory(), "cache");
+  const pulling = await startPull(`${proxy.host}/${MODEL}`, cache);
+  while (proxy.bytes() < model.size / 4) await Bun.sleep(1);
+  process.kill(pulling.pid, "SIGSTOP");
+  // More than half of what others wait for a sign of life.
+  await Bun.sleep(8000);
+  process.kill(pulling.pid, "SIGCONT");
+  const [code, stderr, path] = await Promise.all([pulling.exited, pulling.stderr, pulling.stdout]);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+  expect(await digestsBelow(path)).toEqual(model.files);
+  expect(proxy.bytes()).toBeLessThan(model.size + REPEATED);
+  await stopServing();
+});

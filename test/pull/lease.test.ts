@@ -1,6 +1,16 @@
 import { describe, expect, test } from "bun:test";
-import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { basename, join } from "node:path";
+import { untilAborted } from "../../src/lib/abort.ts";
 import { withLease } from "../../src/pull/lease.ts";
 import { temporaryDirectory } from "../support/temp.ts";
 
@@ -71,6 +81,54 @@ describe("work under a lease", () => {
     expect(attempts).toBe(2);
   });
 
+  test("goes on with what it has after it was stopped, when nobody took over", async () => {
+    const directory = temporaryDirectory();
+    let attempts = 0;
+    const isDone = async () => attempts === 2;
+    const options = { directory, name: "job", isDone, inherit: true, timeToLive: 100 };
+    await withLease(options, async (working, signal) => {
+      if (++attempts === 2) {
+        expect(readFileSync(working, "utf8")).toBe("half");
+        rmSync(working);
+        return;
+      }
+      writeFileSync(working, "half");
+      Bun.sleepSync(200);
+      await untilAborted(new Promise(() => {}), signal);
+    });
+    expect(attempts).toBe(2);
+    expect(readdirSync(directory)).toEqual([]);
+  });
+
+  test("that fails by itself after it was stopped fails", async () => {
+    const directory = temporaryDirectory();
+    const options = { directory, name: "job", isDone: never, timeToLive: 100 };
+    const failing = withLease(options, async (_, signal) => {
+      Bun.sleepSync(200);
+      await untilAborted(new Promise(() => {}), signal).catch(() => {});
+      throw new Error("no luck");
+    });
+    await expect(failing).rejects.toThrow("no luck");
+  });
+
+  test.each<[string, (path: string) => void]>([
+    ["a symlink that leads nowhere", (path) => symlinkSync("nowhere", path)],
+    ["a symlink to what never ends", (path) => symlinkSync("/dev/zero", path)],
+    ["a directory", (path) => mkdirSync(join(path, "sub"), { recursive: true })],
+    ["a pipe", (path) => Bun.spawnSync(["mkfifo", path])],
+    ["a file of many gigabytes", (path) => sparseFile(path, 2 ** 40)],
+  ])("is taken over from %s in the lease's place", async (_, plant) => {
+    const directory = temporaryDirectory();
+    plant(join(directory, "job.lease"));
+    let started = 0;
+    const options = { directory, name: "job", isDone: never, timeToLive: 50 };
+    await withLease(options, async () => {
+      started++;
+    });
+    expect(started).toBe(1);
+    expect(readdirSync(directory)).toEqual([]);
+  });
+
   test("isn't waited for any longer once the signal aborts", async () => {
     const directory = temporaryDirectory();
     writeFileSync(join(directory, "job.lease"), "0123456789abcdef");
@@ -82,3 +140,8 @@ describe("work under a lease", () => {
     expect(readdirSync(directory)).toEqual(["job.lease"]);
   });
 });
+
+function sparseFile(path: string, size: number): void {
+  writeFileSync(path, "");
+  truncateSync(path, size);
+}

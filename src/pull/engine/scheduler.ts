@@ -27,6 +27,8 @@ const INITIAL_LANES = 2;
 const MOST_DOWNLOADS = 64;
 /** Milliseconds. */
 const TICK = 100;
+/** Between two ticks: then the process was stopped, and nothing could move. */
+const STOPPED = 2000;
 
 export interface SchedulerOptions {
   readonly client: RegistryClient;
@@ -44,6 +46,7 @@ export class Scheduler implements Disposable, LaneListener {
   /** Bytes since the last tick. */
   #moved = 0;
   #lastProgress = performance.now();
+  #lastTick = performance.now();
   #change = Promise.withResolvers<void>();
 
   constructor(private readonly options: SchedulerOptions) {
@@ -272,6 +275,8 @@ export class Scheduler implements Disposable, LaneListener {
 
   #tick(): void {
     const now = performance.now();
+    if (now - this.#lastTick > STOPPED) this.#lastProgress = now;
+    this.#lastTick = now;
     let flowing = 0;
     for (const lane of this.#lanes) if (lane.isFlowing) flowing++;
     this.#width.observe(now, this.#moved, flowing);
