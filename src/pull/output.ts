@@ -24,11 +24,10 @@ import {
   type ModelRecord,
   RECORD_NAME,
   readRecord,
-  sizeOf,
   wholeLayers,
   writeRecord,
 } from "./record.ts";
-import { lookAt } from "./removal.ts";
+import { lookAt, ownDirectory } from "./removal.ts";
 import type { Receiver } from "./transfer.ts";
 import { UnpackedLayers } from "./unpack/layers.ts";
 import { Unpacking } from "./unpack/unpacking.ts";
@@ -52,7 +51,12 @@ export class OutputDirectory {
   /** Opens a directory, which is made when it isn't there. */
   static async open(path: string): Promise<OutputDirectory> {
     await makeDirectory(path);
-    return new OutputDirectory(await realpath(path));
+    const output = new OutputDirectory(await realpath(path));
+    // DIR may have come with symlinks in it, behind which we would write and remove.
+    for (const part of ["blobs", "partial", "unpacked"]) {
+      await ownDirectory(output.path, RESERVED_DIRECTORY, part);
+    }
+    return output;
   }
 
   /** Where archives lie that are unpacked, as long as the pull isn't finished. */
@@ -142,7 +146,7 @@ export class OutputDirectory {
       const { digest, size } = descriptor;
       if (await this.blobs.has(descriptor)) continue;
       const path = placed.get(digest);
-      if (path && (await sizeOf(path)) === size && (await matches(path, digest, signal))) {
+      if (path && (await isFileOf(path, size)) && (await matches(path, digest, signal))) {
         await this.blobs.take(digest, path, working);
       } else if (await cache.blobs.has(descriptor)) {
         // What somebody removes from the cache meanwhile is fetched.
@@ -211,6 +215,12 @@ export class OutputDirectory {
     }
     for (const directory of directories) await syncDirectory(directory);
   }
+}
+
+/** Whether a file of this size is there itself, and no symlink to one. */
+async function isFileOf(path: string, size: number): Promise<boolean> {
+  const there = await lookAt(path);
+  return there?.isFile() === true && there.size === size;
 }
 
 function describe(

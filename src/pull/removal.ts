@@ -26,7 +26,7 @@ export async function ownDirectory(
     if (!there.isDirectory()) {
       throw new Failure(
         "disk",
-        `${JSON.stringify(path)} in the cache isn't a directory of its own: nothing is removed through it`,
+        `${JSON.stringify(path)} isn't a directory of its own: nothing is written or removed through it`,
       );
     }
   }

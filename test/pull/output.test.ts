@@ -2,8 +2,11 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import {
   chmodSync,
   existsSync,
+  lstatSync,
+  mkdirSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -168,6 +171,36 @@ describe("--output", () => {
     await pushArtifact(world, at, licenses("b"));
     await pullTo(output, { reference: at });
     expect(readdirSync(elsewhere)).toEqual(["a"]);
+  });
+
+  test.each([".ocireg", ".ocireg/blobs", ".ocireg/partial"])(
+    "touches nothing behind a symlink in the place of %s",
+    async (place) => {
+      const elsewhere = temporaryDirectory();
+      mkdirSync(join(elsewhere, "blobs"));
+      writeFileSync(join(elsewhere, "blobs", "mine"), "");
+      const output = temporaryDirectory();
+      mkdirSync(join(output, place, ".."), { recursive: true });
+      symlinkSync(elsewhere, join(output, place));
+      const { message } = await failureOf(pullTo(output), "disk");
+      expect(message).toContain(JSON.stringify(join(output, place)));
+      expect(Object.keys(tree(elsewhere))).toEqual(["blobs/mine"]);
+    },
+  );
+
+  test("fetches a file anew where there is only a symlink to what it held", async () => {
+    const at = world.reference("user/moved-away:v1");
+    await pushArtifact(world, at, licenses("a", "b"));
+    const output = temporaryDirectory();
+    await pullTo(output, { reference: at });
+    const elsewhere = join(temporaryDirectory(), "a");
+    renameSync(join(output, "a"), elsewhere);
+    chmodSync(elsewhere, 0o600);
+    symlinkSync(elsewhere, join(output, "a"));
+    await pushArtifact(world, at, licenses("a", "c"));
+    await pullTo(output, { reference: at });
+    expect(lstatSync(join(output, "a")).isFile()).toBe(true);
+    expect(lstatSync(elsewhere).mode & 0o777).toBe(0o600);
   });
 
   test("fetches again with --verify what was changed", async () => {
