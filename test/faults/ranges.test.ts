@@ -41,6 +41,15 @@ describe("a registry without ranges", () => {
     await expectPulled(outcome, model);
   });
 
+  test("that never gets to the end of a blob ends the pull after some attempts", async () => {
+    const fault = onShards(model, () => ({ ignoreRange: true, cutAfter: 3 * MEBIBYTE }));
+    await using outcome = await pullThrough(model, fault);
+    const { message } = expectFailed(outcome, "network");
+    const reason = `${outcome.proxy.host}: the connection was closed unexpectedly`;
+    expect(message).toEndWith(`it broke off 5 times, no further than before: ${reason}`);
+    expect(outcome.proxy.requests("blob")).toBeLessThan(30);
+  });
+
   test.each([400, 416, 501])("that answers %d to a range is read in one stream", async (status) => {
     await using outcome = await pullThrough(model, ranged({ answer: { status } }));
     await expectPulled(outcome, model);

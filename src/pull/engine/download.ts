@@ -16,6 +16,8 @@ const ADVANCE_INTERVAL = 1024 * 1024;
  * out of the page cache when it is their turn.
  */
 const MAX_BACKLOG = 64 * 1024 * 1024;
+/** Bytes by which a stream has to come further than any before it to be worth having been read. */
+const MIN_GAIN = 1024 * 1024;
 
 export class Download {
   /** What nobody has been sent for. */
@@ -47,6 +49,9 @@ export class Download {
   refusals = 0;
   /** How often what came had another digest. */
   mismatches = 0;
+  /** Streams in a row that ended no further than one before them. */
+  futile = 0;
+  #furthest = 0;
   readonly #settled = Promise.withResolvers<void>();
   #threads = new Set<Thread>();
   #advanced = 0;
@@ -134,6 +139,14 @@ export class Download {
     this.#advanced = 0;
     this.hashed = 0;
     this.openOn(this.home);
+  }
+
+  /** Notes that a stream ended at `position`. @returns whether that is further than ever */
+  streamed(position: number): boolean {
+    const isFurther = position >= this.#furthest + MIN_GAIN;
+    this.futile = isFurther ? 0 : this.futile + 1;
+    this.#furthest = Math.max(this.#furthest, position);
+    return isFurther;
   }
 
   matches(digest: string): boolean {

@@ -12,6 +12,8 @@ import { SourceState } from "./source-state.ts";
 
 /** In a row; after that the other hosts do without it. */
 const MOST_ERRORS_MIRROR = 3;
+/** In a row; a stream begins with the first byte each time, and would do so for ever. */
+const MOST_FUTILE = 5;
 
 export class Sources {
   #all: readonly SourceState[];
@@ -66,9 +68,11 @@ export class Sources {
     const { reason, status, failure, attempts, retryAfter, isDirect } = problem;
     const { download, source, position, part } = lane;
     const now = performance.now();
-    this.#lastReason = failure?.message ?? `${source.name}: ${reason}`;
+    const said = reason.includes(source.name) ? reason : `${source.name}: ${reason}`;
+    this.#lastReason = failure?.message ?? said;
+    const hasMoved = position > part.start && (!download.isStream || download.streamed(position));
     // What a host says to a bare request, the client may know an answer to.
-    const isHarmless = position > part.start || (isDirect && status !== undefined);
+    const isHarmless = hasMoved || (isDirect && status !== undefined);
     const { failures, delay } = isHarmless
       ? { failures: 1, delay: 0 }
       : source.failed(now, retryAfter);
@@ -76,6 +80,11 @@ export class Sources {
       ? failures >= MOST_ERRORS_MIRROR
       : attempts !== undefined && ++download.refusals >= attempts;
     const patience = source.isMirror ? 0 : this.client.limits.connectTimeout;
+    if (download.futile >= MOST_FUTILE) {
+      download.futile = 0;
+      const what = `it broke off ${MOST_FUTILE} times, no further than before`;
+      return new Failure("network", `can't get blob ${download.digest}: ${what}: ${said}`);
+    }
     const isOut = isFinal || source.isUnreachable(now + delay, patience);
     if (isOut && (failure || source.isMirror)) {
       return failure ?? new Failure("network", this.#lastReason);
