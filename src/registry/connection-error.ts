@@ -71,6 +71,11 @@ export class ConnectionError extends Error {
     return new ConnectionError(url, reason, true);
   }
 
+  static tooSlow(url: URL, proxy?: ForwardProxy): ConnectionError {
+    const reason = `what it sends comes too slowly${proxy ? ` by way of ${describe(proxy)}` : ""}`;
+    return new ConnectionError(url, reason, true);
+  }
+
   /** The proxy answered with `status` instead of the host. */
   static refusedByProxy(
     url: URL,

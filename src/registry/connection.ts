@@ -9,6 +9,12 @@ import type { ForwardProxy, ProxyFinder } from "./proxy.ts";
 /** Milliseconds without progress after which a request ends at the latest. */
 export const REQUEST_STALL_TIMEOUT = 30_000;
 
+/**
+ * How many times as long all of a body may take that is read whole, and so is small: else a host
+ * could send a byte now and then for ever.
+ */
+const WHOLE_BODY = 10;
+
 export interface ConnectionOptions {
   /** Milliseconds without progress. @default REQUEST_STALL_TIMEOUT */
   readonly stallTimeout?: number;
@@ -95,6 +101,8 @@ class Exchange {
   #answered = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #stalled = false;
+  #deadline: ReturnType<typeof setTimeout> | undefined;
+  #late = false;
   /** What reading our own body threw: not the connection's fault. */
   #localError: { readonly error: unknown } | undefined;
 
@@ -125,6 +133,7 @@ class Exchange {
 
   #end(): void {
     clearTimeout(this.#timer);
+    clearTimeout(this.#deadline);
     this.request.signal?.removeEventListener("abort", this.#onAbort);
   }
 
@@ -135,6 +144,7 @@ class Exchange {
     if (this.#localError) return this.#localError.error;
     if (error instanceof ConnectionError) return error;
     const { url, body } = this.request;
+    if (this.#late) return ConnectionError.tooSlow(url, this.proxy);
     if (this.#stalled) return ConnectionError.stalled(url, this.proxy);
     return ConnectionError.from(url, error, { first: !this.#answered && !body, proxy: this.proxy });
   }
@@ -175,6 +185,12 @@ class Exchange {
       return { ...answer, body: null };
     }
     clearTimeout(this.#timer);
+    if (this.request.bodyLimit !== undefined) {
+      this.#deadline = setTimeout(() => {
+        this.#late = true;
+        this.#abort.abort();
+      }, this.stallTimeout * WHOLE_BODY);
+    }
     return { ...answer, body: this.#incoming(response.body) };
   }
 

@@ -7,6 +7,8 @@ import { type Answer, readBody } from "./http.ts";
 
 /** Error bodies are read up to here. */
 const MAX_ERROR_BODY = 64 * 1024;
+/** Milliseconds that they are waited for. */
+const ERROR_PATIENCE = 5000;
 
 /**
  * The failure that `outcome` means for `what` ("can't get manifest …"). `advice` is asked for what
@@ -44,7 +46,7 @@ export function kindOf(status: number, errors: readonly WireError[] = []): Failu
 /** The spec's errors in a body; an HTML page has none. */
 async function readErrors(answer: Answer): Promise<WireError[]> {
   try {
-    const body = await readBody(answer, MAX_ERROR_BODY);
+    const body = await readBody(answer, MAX_ERROR_BODY, ERROR_PATIENCE);
     return body ? parseErrors(new TextDecoder().decode(body)) : [];
   } catch {
     // The status is known, and worth more than the story of its body.

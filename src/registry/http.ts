@@ -1,5 +1,6 @@
 /** Requests and answers, as the links of the transport chain pass them on. */
 import { Failure } from "../lib/failure.ts";
+import { isNestedDeeper } from "../lib/json.ts";
 import type { Host } from "./host.ts";
 
 /** On whose behalf a request is made: what a token has to allow. */
@@ -59,25 +60,39 @@ export type Send = (request: HttpRequest) => Promise<Answer>;
 /**
  * The whole body, of at most `limit` bytes; undefined where it is longer, and then no more of it is
  * read.
+ *
+ * @param patience milliseconds after which it isn't waited for any more: undefined then, too
  */
 export async function readBody(
   answer: Answer,
   limit: number,
+  patience?: number,
 ): Promise<Uint8Array<ArrayBuffer> | undefined> {
   if (!answer.body) return new Uint8Array();
   if (Number(answer.headers.get("content-length") ?? 0) > limit) {
     await answer.body.cancel();
     return undefined;
   }
+  const reader = answer.body.getReader();
+  let isLeft = false;
+  const leave = () => {
+    isLeft = true;
+    void reader.cancel().catch(() => {});
+  };
+  const timer = patience === undefined ? undefined : setTimeout(leave, patience);
   const chunks: Uint8Array[] = [];
-  let length = 0;
-  // Leaving the loop cancels the stream.
-  for await (const chunk of answer.body) {
-    length += chunk.byteLength;
-    if (length > limit) return undefined;
-    chunks.push(chunk);
+  try {
+    for (let length = 0; ; ) {
+      const { done, value } = await reader.read();
+      if (isLeft) return undefined;
+      if (done) return Buffer.concat(chunks);
+      length += value.byteLength;
+      if (length > limit) leave();
+      else chunks.push(value);
+    }
+  } finally {
+    clearTimeout(timer);
   }
-  return Buffer.concat(chunks);
 }
 
 /** Bodies that nobody wants are read up to here, so that their connection can be used again. */
@@ -119,11 +134,15 @@ export async function bufferBody(answer: Answer, limit: number): Promise<Answer>
   return { ...answer, body: new Blob([bytes]).stream() };
 }
 
+/** Deeper than anything that is asked for. */
+const MAX_DEPTH = 100;
+
 /** The JSON object in a body that was buffered. @throws {Failure} `content`: it is none */
 export async function readJsonObject(answer: Answer): Promise<Record<string, unknown>> {
+  const text = await new Response(answer.body).text();
   let json: unknown;
   try {
-    json = await new Response(answer.body).json();
+    json = isNestedDeeper(text, MAX_DEPTH) ? undefined : JSON.parse(text);
   } catch {
     // Falls through to the same complaint as JSON of another kind.
   }

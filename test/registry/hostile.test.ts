@@ -74,6 +74,16 @@ describe("a manifest is refused", () => {
     expect(sent()).toBeLessThan(32 * 1024 * 1024);
   });
 
+  test("when it drips for ever", async () => {
+    const { host } = startHost(() => new Response(dripping()));
+    const { client } = newClient({ stallTimeout: 200, connectTimeout: 200 });
+    const failure = await failureOf(
+      client.getManifest({ registry: host, repository: "a", tag: "v1" }),
+    );
+    expect(failure.kind).toBe("network");
+    expect(failure.message).toContain("too slowly");
+  });
+
   test("when it announces more than a manifest may have", async () => {
     const { host } = startHost(() => new Response(new Uint8Array(4 * 1024 * 1024 + 1)));
     expect((await get(host)).kind).toBe("content");
@@ -297,6 +307,16 @@ describe("a blob", () => {
   });
 });
 
+describe("a list", () => {
+  // Each level takes a hundred bytes of memory for each of its own.
+  test("that is nested deeper than any isn't read", async () => {
+    const deep = "[".repeat(200) + "]".repeat(200);
+    const { host } = startHost(() => new Response(`{"tags":["v1"],"deep":${deep}}`));
+    const tags = newClient().client.listTags({ registry: host, repository: "a" });
+    expect((await failureOf(Array.fromAsync(tags))).kind).toBe("content");
+  });
+});
+
 describe("what a registry says in an error", () => {
   const get = (host: string) =>
     failureOf(newClient().client.getManifest({ registry: host, repository: "a", tag: "v1" }));
@@ -315,6 +335,11 @@ describe("what a registry says in an error", () => {
     const html = "<html><body>Bad Gateway</body></html>";
     const { host } = startHost(() => new Response(html, { status: 404 }));
     expect((await get(host)).message).not.toContain("html");
+  });
+
+  test("isn't waited for when it drips for ever", async () => {
+    const { host } = startHost(() => new Response(dripping(), { status: 404 }));
+    expect((await get(host)).kind).toBe("not-found");
   });
 
   test("is read no further than 64 KiB", async () => {
@@ -363,3 +388,14 @@ describe("warnings", () => {
     ]);
   });
 });
+
+/** A byte now and then, and no end. */
+function dripping(): ReadableStream<Uint8Array> {
+  let timer: ReturnType<typeof setInterval>;
+  return new ReadableStream({
+    start(controller) {
+      timer = setInterval(() => controller.enqueue(bytesOf(" ")), 20);
+    },
+    cancel: () => clearInterval(timer),
+  });
+}
