@@ -103,15 +103,27 @@ export function isLoopback(hostname: string): boolean {
   return name === "localhost" || name === "[::1]" || /^127\.\d+\.\d+\.\d+$/.test(name);
 }
 
+/** Where clouds have something for their machines alone beside the link-local addresses. */
+const CLOUD_LOCAL = new Set([
+  // Alibaba, Azure, Oracle, Google.
+  ...["100.100.100.200", "168.63.129.16", "192.0.0.192", "[fd20:ce::254]"],
+  "metadata.google.internal",
+]);
+
+/** What Linux distributions call loopback in /etc/hosts. */
+const LOOPBACK_NAME = /^(?:localhost[46]?|ip6-localhost|ip6-loopback)(?:\.localdomain[46]?)?$/;
+
 /**
  * Whether a URL's `hostname` means this machine or its link: loopback, unspecified, link-local, or
- * Amazon's own. Cloud metadata services, which hand out credentials, live there.
+ * what a cloud has there. Cloud metadata services, which hand out credentials, live there.
  */
 export function isMachineLocal(hostname: string): boolean {
   const name = hostname.replace(/\.$/, "");
   return (
     isLoopback(name) ||
     name.endsWith(".localhost") ||
+    LOOPBACK_NAME.test(name) ||
+    CLOUD_LOCAL.has(name) ||
     /^\[::ffff:7f[0-9a-f]{2}:[0-9a-f]{1,4}\]$/.test(name) ||
     name === "0.0.0.0" ||
     name === "[::]" ||

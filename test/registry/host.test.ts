@@ -85,6 +85,11 @@ describe("local addresses", () => {
 
   test.each([
     "a.localhost",
+    "localhost.localdomain",
+    "ip6-loopback",
+    "100.100.100.200",
+    "[fd20:ce::254]",
+    "metadata.google.internal.",
     "0.0.0.0",
     "0",
     "[::]",
