@@ -1,5 +1,6 @@
 /** Pulling a model: from a reference to a directory that an inference engine opens. */
 import { readFile } from "node:fs/promises";
+import { basename, dirname } from "node:path";
 import { ignoreMissing, isMissing } from "../lib/durable.ts";
 import { Failure } from "../lib/failure.ts";
 import { configFor, type Plan, plan as planModel } from "../model/plan.ts";
@@ -21,6 +22,7 @@ import { lookUp } from "./look-up.ts";
 import { OutputDirectory } from "./output.ts";
 import { withParents } from "./parents.ts";
 import { covers, type ModelRecord } from "./record.ts";
+import { isOwnTree, ownDirectory } from "./removal.ts";
 import { type Globs, hasGlobs, selectFiles } from "./select.ts";
 import { fetchBlobs, type Receiver, type TransferOptions, type WantedBlob } from "./transfer.ts";
 import type { UnpackLimits } from "./unpack/limits.ts";
@@ -93,6 +95,7 @@ async function pullIntoCache(artifact: Artifact, options: PullOptions): Promise<
   if (view?.complete && !wantsCopies(options)) {
     await nameView(artifact, options);
   } else {
+    await requireOwnView(cache, digest);
     const needed = [digest, ...blobsOf(manifest).map((blob) => blob.digest)];
     // Until it has a name: nobody removes what has one and was just used.
     await holding(cache.blobs.partial, needed, async () => {
@@ -102,6 +105,17 @@ async function pullIntoCache(artifact: Artifact, options: PullOptions): Promise<
   }
   const path = modelPath(cache, digest);
   return { reference: formatReference(reference), digest, path, format };
+}
+
+/** Checks that a view which is about to grow doesn't lead elsewhere. @throws {Failure} `disk` */
+async function requireOwnView(cache: Cache, digest: Digest): Promise<void> {
+  const path = cache.viewPath(digest);
+  const view = await ownDirectory(dirname(path), basename(path));
+  if (view === undefined || (await isOwnTree(view))) return;
+  throw new Failure(
+    "disk",
+    `the view ${JSON.stringify(view)} has a symlink to a directory in it: 'ocireg cache verify' removes it`,
+  );
 }
 
 /**

@@ -1,8 +1,8 @@
 /**
- * Removing things from a cache that others may have written, also people who mean ill: nothing is
- * ever removed through a symlink that leads out of it.
+ * Writing to a cache that others may have written, and removing things from it, also people who mean
+ * ill: nothing is ever written or removed through a symlink that leads out of it.
  */
-import { lstat, rm, unlink } from "node:fs/promises";
+import { lstat, readdir, rm, stat, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { ignoreMissing, isMissing } from "../lib/durable.ts";
 import { Failure } from "../lib/failure.ts";
@@ -31,6 +31,24 @@ export async function ownDirectory(
     }
   }
   return path;
+}
+
+/** Whether no directory in a tree is a symlink, behind which something else could be removed. */
+export async function isOwnTree(directory: string): Promise<boolean> {
+  for (const entry of await readdir(directory, { withFileTypes: true })) {
+    const path = join(directory, entry.name);
+    if (entry.isDirectory() && !(await isOwnTree(path))) return false;
+    if (entry.isSymbolicLink() && (await leadsToDirectory(path))) return false;
+  }
+  return true;
+}
+
+async function leadsToDirectory(link: string): Promise<boolean> {
+  try {
+    return (await stat(link)).isDirectory();
+  } catch {
+    return false;
+  }
 }
 
 /** Removes a directory below `root` with all that is in it, following no symlink. */

@@ -1,5 +1,5 @@
 /** Reading again what a cache holds, and removing what isn't what its digest says. */
-import { readdir, readlink, stat } from "node:fs/promises";
+import { readlink } from "node:fs/promises";
 import { dirname, join, relative, resolve } from "node:path";
 import { isMissing, listIfThere } from "../lib/durable.ts";
 import { readSmallFile } from "../lib/small-file.ts";
@@ -9,7 +9,7 @@ import { digestFile } from "./blobs.ts";
 import type { Cache } from "./cache.ts";
 import { type EventListener, ProgressMeter, type Subject } from "./events.ts";
 import { RECORD_NAME, readRecord } from "./record.ts";
-import { lookAt, ownDirectory, removeDirectory, removeFile } from "./removal.ts";
+import { isOwnTree, lookAt, ownDirectory, removeDirectory, removeFile } from "./removal.ts";
 
 export interface VerifyOptions {
   readonly cache: Cache;
@@ -174,23 +174,5 @@ async function expectView(
   for (const name of await listIfThere(join(view, "layers"))) {
     const layer = layers.get(/^\d+_([a-f0-9]+)/.exec(name)?.[1] ?? "");
     if (layer) await expectFile(join(view, "layers", name), layer, cache, expected, remove, view);
-  }
-}
-
-/** Whether no directory in a tree is a symlink, behind which something else could be removed. */
-async function isOwnTree(directory: string): Promise<boolean> {
-  for (const entry of await readdir(directory, { withFileTypes: true })) {
-    const path = join(directory, entry.name);
-    if (entry.isDirectory() && !(await isOwnTree(path))) return false;
-    if (entry.isSymbolicLink() && (await leadsToDirectory(path))) return false;
-  }
-  return true;
-}
-
-async function leadsToDirectory(link: string): Promise<boolean> {
-  try {
-    return (await stat(link)).isDirectory();
-  } catch {
-    return false;
   }
 }

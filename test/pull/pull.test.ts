@@ -2,14 +2,16 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import {
   chmodSync,
   existsSync,
+  mkdirSync,
   readdirSync,
   readFileSync,
   readlinkSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import {
   DOCKER_CONFIG_TAR,
   DOCKER_CONFIG_V01,
@@ -116,6 +118,24 @@ describe("a pulled model", () => {
     if (!shares) expect(statSync(blob).nlink).toBe(1);
     expect(statSync(shard).mode & 0o222).toBe(0);
   });
+
+  test.each(["", "model"])(
+    "isn't written behind a symlink that somebody put in the place of its view's %p",
+    async (part) => {
+      const cache = world.newCache();
+      const elsewhere = temporaryDirectory();
+      writeFileSync(join(elsewhere, "model-00001-of-00003.safetensors"), "mine");
+      const place = join(cache.root, "views", digest.replace(":", "-"), part);
+      mkdirSync(dirname(place), { recursive: true });
+      symlinkSync(elsewhere, place);
+      const { message } = await failureOf(pullTo(cache), "disk");
+      expect(message).toContain(digest.replace(":", "-"));
+      expect(Object.keys(tree(elsewhere))).toEqual(["model-00001-of-00003.safetensors"]);
+      expect(readFileSync(join(elsewhere, "model-00001-of-00003.safetensors"), "utf8")).toBe(
+        "mine",
+      );
+    },
+  );
 
   test("costs one manifest request and no blob requests the second time", async () => {
     const cache = world.newCache();
