@@ -1,10 +1,11 @@
 /** Blobs in parts from several hosts, of which some fail: every scenario ends with the right bytes. */
 import { afterAll, describe, expect, test } from "bun:test";
-import { readdirSync, readFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Digest, digestOf } from "../../src/oci/digest.ts";
 import { parseReference } from "../../src/oci/reference.ts";
 import { BlobDirectory } from "../../src/pull/blobs.ts";
+import { PartialBlob } from "../../src/pull/engine/partial.ts";
 import type { TransferEvent } from "../../src/pull/events.ts";
 import { fetchBlobs } from "../../src/pull/transfer.ts";
 import { type ClientEvent, RegistryClient } from "../../src/registry/client.ts";
@@ -83,6 +84,7 @@ async function fetchAll(
   registry: ContentHost,
   mirrors: readonly string[],
   wanted: readonly { digest: Digest; size: number }[] = blobs,
+  into = new BlobDirectory(join(temporaryDirectory(), "cache")),
 ) {
   const events: (ClientEvent | TransferEvent)[] = [];
   const onEvent = (event: ClientEvent | TransferEvent) => void events.push(event);
@@ -91,7 +93,6 @@ async function fetchAll(
     mirrors: { [registry.host]: mirrors.map((host) => `http://${host}`) },
     onEvent,
   });
-  const into = new BlobDirectory(join(temporaryDirectory(), "cache"));
   const repository = parseReference(`${registry.host}/a/b`);
   await fetchBlobs(wanted, into, { client, repository, onEvent });
   for (const { digest } of wanted) expect(digestOf(readFileSync(into.path(digest)))).toBe(digest);
@@ -187,6 +188,23 @@ describe("blobs that a mirror has", () => {
     const asked = mirror.asked.length;
     await fetchAll(registry, []);
     expect(mirror.asked).toHaveLength(asked);
+  });
+
+  test("cost no mirror its good name where an earlier run left others", async () => {
+    const into = new BlobDirectory(join(temporaryDirectory(), "cache"));
+    const [blob = { digest: digestOf(""), size: 0 }] = blobs;
+    mkdirSync(into.partial, { recursive: true });
+    const name = `${blob.digest.replace(":", "-")}.0123456789abcdef`;
+    const left = await PartialBlob.open(join(into.partial, name), blob.size);
+    left.note(0, 5 * MEBI);
+    left.note(12 * MEBI, 13 * MEBI);
+    await left.close();
+    writeFileSync(left.path, new Uint8Array(blob.size).fill(1), { flag: "r+" });
+    const [registry, mirror] = [startContentHost(), startContentHost()];
+    const { events, warnings } = await fetchAll(registry, [mirror.host], [blob], into);
+    expect(warnings).toEqual([]);
+    expect(JSON.stringify(events)).toContain("what there is of it has the digest");
+    expect(registry.asked).toEqual([]);
   });
 
   test("come from the mirror where the registry lacks them", async () => {

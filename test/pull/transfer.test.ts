@@ -165,6 +165,11 @@ describe("fetching blobs", () => {
     }
   });
 
+  test("refuses a blob that is empty and has another's digest", async () => {
+    const blob = { digest: digestOf("something"), size: 0 };
+    await failureOf(fetchInto([blob], newDirectory()), "content");
+  });
+
   test("refuses a blob that ends early", async () => {
     const blob = await upload("x".repeat(100_000));
     chmodSync(storedBlob(world, blob.digest), 0o644);

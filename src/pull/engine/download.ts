@@ -49,6 +49,8 @@ export class Download {
   refusals = 0;
   /** How often what came had another digest. */
   mismatches = 0;
+  /** Whether some of it is from an earlier run. */
+  isInherited: boolean;
   /** Streams in a row that ended no further than one before them. */
   futile = 0;
   #furthest = 0;
@@ -71,6 +73,7 @@ export class Download {
     private readonly onBytes: (count: number) => void,
   ) {
     this.todo = new Extents(partial.written.missing(blob.size));
+    this.isInherited = !partial.written.isEmpty;
     this.#backlog = Math.max(MAX_BACKLOG, partial.written.front);
     this.home.load++;
     this.openOn(home);
@@ -133,6 +136,7 @@ export class Download {
     this.route = undefined;
     this.validators.clear();
     this.givers.clear();
+    this.isInherited = false;
     this.onBytes(-this.#fetched);
     this.#fetched = 0;
     this.isRestarting = false;

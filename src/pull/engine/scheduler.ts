@@ -235,16 +235,18 @@ export class Scheduler implements Disposable, LaneListener {
       download.settle();
       return;
     }
-    const givers = [...download.givers];
-    const names = givers.map(({ name }) => name).join(" or ") || "an earlier run";
+    // What lay on the disk is as likely to be wrong: then nobody else is blamed for now.
+    const givers = download.isInherited ? [] : [...download.givers];
+    const names = givers.map(({ name }) => name).join(" or ");
+    const what = names ? `what came from ${names}` : "what there is of it";
     const failure = new Failure(
       "content",
-      `can't get blob ${download.digest}: what came from ${names} has the digest ${digest}; nothing of it was kept`,
+      `can't get blob ${download.digest}: ${what} has the digest ${digest}; nothing of it was kept`,
     );
-    download.mismatches++;
+    if (!download.isInherited) download.mismatches++;
     const mirrors = givers.filter(({ isMirror }) => isMirror);
     for (const mirror of mirrors) this.#exclude(download, mirror, failure);
-    if (mirrors.length === 0 && givers.length > 0 && download.mismatches > 1) {
+    if (mirrors.length === 0 && download.mismatches > 1) {
       download.settle(failure);
       return;
     }
