@@ -1,5 +1,6 @@
 /** SIGKILL at random points of a pull: the next one goes on, and fetches little twice. */
 import { expect, test } from "bun:test";
+import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import type { TestRegistry } from "../support/registry.ts";
 import { temporaryDirectory } from "../support/temp.ts";
@@ -113,5 +114,21 @@ testLong("a pull that is stopped for a while goes on when it may", async () => {
   expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
   expect(await digestsBelow(path)).toEqual(model.files);
   expect(proxy.bytes()).toBeLessThan(model.size + REPEATED);
+  await stopServing();
+});
+
+testLong("a pull that is stopped until another has taken over does no harm, and ends", async () => {
+  await serve(96 * MEBIBYTE);
+  const cache = join(temporaryDirectory(), "cache");
+  const stopped = await startPull(`${proxy.host}/${MODEL}`, cache);
+  while (proxy.bytes() < model.size / 4) await Bun.sleep(1);
+  process.kill(stopped.pid, "SIGSTOP");
+  await pullToTheEnd(cache);
+  process.kill(stopped.pid, "SIGCONT");
+  const [code, stderr, path] = await Promise.all([stopped.exited, stopped.stderr, stopped.stdout]);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+  expect(await digestsBelow(path)).toEqual(model.files);
+  await expectSound(cache, model);
+  expect(readdirSync(join(cache, "partial"))).toEqual([]);
   await stopServing();
 });
