@@ -4,10 +4,9 @@
  */
 import type { ModelFacts } from "./facts.ts";
 import type { FileKind } from "./model-files.ts";
+import { MODELPACK_CONFIG, MODELPACK_MANIFEST } from "./modelpack.ts";
 import type { Packed, Packer } from "./packing.ts";
 
-export const MODELPACK_ARTIFACT = "application/vnd.cncf.model.manifest.v1+json";
-export const MODELPACK_CONFIG = "application/vnd.cncf.model.config.v1+json";
 export const MODELPACK_WEIGHTS = "application/vnd.cncf.model.weight.v1.raw";
 export const MODELPACK_WEIGHT_CONFIG = "application/vnd.cncf.model.weight.config.v1.raw";
 export const MODELPACK_CODE = "application/vnd.cncf.model.code.v1.raw";
@@ -25,7 +24,7 @@ const mediaTypes: Readonly<Record<FileKind, string>> = {
 
 export const modelpackPacker: Packer = {
   format: "modelpack",
-  artifactType: MODELPACK_ARTIFACT,
+  artifactType: MODELPACK_MANIFEST,
   configType: MODELPACK_CONFIG,
   pack: ({ files, copies }) => ({
     layers: files.map(({ path, kind }) => ({ kind: "file", mediaType: mediaTypes[kind], path })),

@@ -7,19 +7,17 @@ import { Failure } from "../lib/failure.ts";
 import { surveyModel } from "../model/model-files.ts";
 import { packerFor } from "../model/packers.ts";
 import type { PackFormat } from "../model/packing.ts";
-import { configFor, describeModel, plan } from "../model/plan.ts";
+import { describeModel, type Plan } from "../model/plan.ts";
 import type { PlannedFile } from "../model/planned-file.ts";
-import type { Descriptor } from "../oci/descriptor.ts";
-import type { Manifest } from "../oci/manifest.ts";
-import { annotationsOf, embeddedData } from "../oci/partial.ts";
-import { formatReference, type Reference, type Repository, withDigest } from "../oci/reference.ts";
-import type { RegistryClient } from "../registry/client.ts";
+import { annotationsOf } from "../oci/partial.ts";
+import { formatReference, type Reference, withDigest } from "../oci/reference.ts";
 import { fetchArtifact } from "./artifact.ts";
 import { blobReader, OutOfReach } from "./blob-reader.ts";
 import { BlobDirectory } from "./blobs.ts";
 import { type CopyOptions, type CopyResult, copy } from "./copy.ts";
 import { FileHasher } from "./file-hasher.ts";
 import { readContents, recogniseAll } from "./layer-contents.ts";
+import { planArtifact } from "./plan-artifact.ts";
 import { withStaging } from "./push.ts";
 import { pushModel } from "./push-model.ts";
 import { LocalFile, RemoteFile, type SourceFile } from "./source-file.ts";
@@ -50,13 +48,12 @@ export async function convert(options: ConvertOptions): Promise<CopyResult> {
   if (isConverted) {
     return copy({ source: withDigest(source, digest), target, client, onEvent, signal });
   }
-  const wanted = configFor(manifest);
-  const config = wanted && (await readBlob(client, source, wanted, signal));
+  const { plan, config } = await planArtifact(client, source, manifest, signal);
   const created = config && describeModel(manifest, config).created;
   const annotations = annotationsOf(manifest);
   using hasher = new FileHasher();
   return withStaging(async (staging) => {
-    const files = await findFiles(manifest, config, { ...options, staging, hasher });
+    const files = await findFiles(plan, { ...options, staging, hasher });
     const push = { reference: target, client, format, annotations, created, onEvent, signal };
     return pushModel(files, { ...push, staging, hasher });
   });
@@ -68,13 +65,8 @@ interface FindOptions extends ConvertOptions {
 }
 
 /** The files that a pull would make: those of archives are unpacked, the others stay where they are. */
-async function findFiles(
-  manifest: Manifest,
-  config: Uint8Array | undefined,
-  options: FindOptions,
-): Promise<SourceFile[]> {
+async function findFiles(planned: Plan, options: FindOptions): Promise<SourceFile[]> {
   const { source, client, onEvent } = options;
-  const planned = plan(manifest, config);
   for (const message of planned.warnings) onEvent?.({ type: "warning", message });
   if (planned.parent !== undefined) {
     throw cannotConvert(
@@ -164,16 +156,4 @@ function cannotConvert(source: Reference, reason: string): Failure {
     "usage",
     `can't convert ${formatReference(source)}: ${reason}: pull it, and push what comes`,
   );
-}
-
-async function readBlob(
-  client: RegistryClient,
-  repository: Repository,
-  blob: Descriptor,
-  signal: AbortSignal | undefined,
-): Promise<Uint8Array> {
-  const embedded = embeddedData(blob);
-  if (embedded) return embedded;
-  const stream = await client.openBlob(repository, blob, signal ? { signal } : {});
-  return Bun.readableStreamToBytes(stream);
 }

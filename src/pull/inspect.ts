@@ -5,12 +5,11 @@
 import { Failure } from "../lib/failure.ts";
 import type { Format } from "../model/format.ts";
 import { unique } from "../model/licenses.ts";
-import { configFor, describeModel, type Plan, plan as planModel } from "../model/plan.ts";
+import { describeModel } from "../model/plan.ts";
 import type { PlannedFile, Target } from "../model/planned-file.ts";
-import type { Descriptor, Platform } from "../oci/descriptor.ts";
+import type { Platform } from "../oci/descriptor.ts";
 import type { Digest } from "../oci/digest.ts";
-import type { Manifest } from "../oci/manifest.ts";
-import { annotationsOf, embeddedData } from "../oci/partial.ts";
+import { annotationsOf } from "../oci/partial.ts";
 import { formatReference, type Reference } from "../oci/reference.ts";
 import type { RegistryClient } from "../registry/client.ts";
 import { fetchArtifact } from "./artifact.ts";
@@ -20,6 +19,7 @@ import { type InspectedReferrer, inspectReferrers } from "./inspect-referrers.ts
 import { type LayerContents, readContents, recogniseAll } from "./layer-contents.ts";
 import { withParents } from "./parents.ts";
 import { rememberingStart } from "./partial-readers.ts";
+import { planArtifact } from "./plan-artifact.ts";
 import type { RangeReader } from "./range-reader.ts";
 
 export interface InspectedFile {
@@ -139,17 +139,6 @@ async function lookInside(
   return { layers, contents, model };
 }
 
-async function planArtifact(
-  client: RegistryClient,
-  reference: Reference,
-  manifest: Manifest,
-  signal: AbortSignal | undefined,
-): Promise<{ plan: Plan; config: Uint8Array | undefined }> {
-  const wanted = configFor(manifest);
-  const config = wanted && (await readBlob(client, reference, wanted, signal));
-  return { plan: planModel(manifest, config), config };
-}
-
 function isWeight({ target }: PlannedFile): boolean {
   if (target.kind === "shard" || target.kind === "unnamed") return true;
   return target.kind === "file" && /\.(?:safetensors|gguf)$/.test(target.path);
@@ -168,16 +157,4 @@ function inspectedFile(file: PlannedFile, contents: LayerContents): InspectedFil
     size,
     ...(kind === "archive" && listed && { files: listed }),
   };
-}
-
-async function readBlob(
-  client: RegistryClient,
-  reference: Reference,
-  blob: Descriptor,
-  signal: AbortSignal | undefined,
-): Promise<Uint8Array> {
-  const embedded = embeddedData(blob);
-  if (embedded) return embedded;
-  const stream = await client.openBlob(reference, blob, signal ? { signal } : {});
-  return new Uint8Array(await new Response(stream).arrayBuffer());
 }

@@ -10,7 +10,7 @@ import {
   DOCKER_SAFETENSORS,
   DOCKER_CONFIG_V01 as OLD,
 } from "../../src/model/docker.ts";
-import { MODELPACK_CONFIG } from "../../src/model/modelpack-pack.ts";
+import { MODELPACK_CONFIG } from "../../src/model/modelpack.ts";
 import type { PackFormat } from "../../src/model/packing.ts";
 import { OCI_IMAGE_CONFIG, OCI_LAYER } from "../../src/oci/media-types.ts";
 import { convert } from "../../src/pull/convert.ts";
