@@ -66,7 +66,7 @@ describe("redirects to presigned URLs", () => {
           headers: { location: `http://${storage.host}${path}?X-Signature=secret` },
         },
       })),
-      { stallTimeout: 1500 },
+      { stallTimeout: 20_000 },
     );
     const { message } = expectFailed(outcome, "unauthorized");
     expect(message).toContain("403");
