@@ -16,9 +16,16 @@ describe("the number of lanes", () => {
     expect(settle(new Width(32, 2), (lanes) => lanes * 50 * megabyte)).toBe(32);
   });
 
+  test("grows faster where twice as many bring twice as much", () => {
+    expect(settle(new Width(32, 2), (lanes) => lanes * 50 * megabyte, 1000)).toBe(32);
+    expect(settle(new Width(32, 2), (lanes) => lanes ** 0.7 * 50 * megabyte, 1000)).toBe(16);
+  });
+
   test("grows until the link is full, and not further", () => {
     const full = settle(new Width(32, 2), (lanes) => Math.min(400, lanes * 50) * megabyte);
     expect(full).toBe(8);
+    const odd = settle(new Width(32, 2), (lanes) => Math.min(1000, lanes * 50) * megabyte);
+    expect(odd).toBe(16);
   });
 
   test("stays where it began when one connection takes all there is", () => {
