@@ -60,7 +60,7 @@ export class Lanes implements Disposable {
       this.#filling = this.#budget.fill(limitRate);
     }
     const hear = (report: Report) => this.#hear(report);
-    const crash = (error: Error) => listener.failed(error);
+    const crash = (error: Error) => this.#crash(error);
     this.#threads = new Threads(() => new Thread(this.#budget?.memory, hear, crash));
   }
 
@@ -184,6 +184,15 @@ export class Lanes implements Disposable {
       case "ended":
         this.#advance(lane, report.position);
         this.#end(lane, report.problem && { ...report.problem, isDirect: true });
+    }
+  }
+
+  /** What ran on a thread that died will never say that it has ended. */
+  #crash(error: Error): void {
+    this.listener.failed(error);
+    for (const lane of [...this.#lanes.values()]) {
+      lane.stop();
+      this.#end(lane);
     }
   }
 
