@@ -1,5 +1,6 @@
 /** The application as @stricli/core sees it: the routes, and how it words its complaints. */
 import {
+  AliasNotFoundError,
   type ApplicationText,
   ArgumentParseError,
   buildApplication,
@@ -46,9 +47,26 @@ const text: ApplicationText = {
   noCommandRegisteredForInput: ({ input, corrections }) =>
     input.startsWith("-")
       ? `${quote(input)} stands before the command, where only --help and --version may`
-      : `unknown command ${quote(input)}${suggest(corrections)}; see 'ocireg help'`,
-  exceptionWhileParsingArguments: (error) => `${complaint(error)}; see --help`,
+      : endWith(
+          "see 'ocireg help'",
+          `unknown command ${quote(input)}${suggest(commandsLike(input, corrections))}`,
+        ),
+  exceptionWhileParsingArguments: (error) => endWith("see --help", complaint(error)),
 };
+
+/** A question is the last thing that is said. */
+function endWith(hint: string, complaint: string): string {
+  return complaint.endsWith("?") ? complaint : `${complaint}; ${hint}`;
+}
+
+/** Who types `ocireg ls` looks for `tags ls` or `cache ls`; nothing that only resembles it helps. */
+function commandsLike(input: string, corrections: readonly string[]): readonly string[] {
+  const subcommands = root.getAllEntries().flatMap(({ name, target }) => {
+    const found = "getAllEntries" in target && target.getRoutingTargetForInput(input);
+    return found ? [`${name.original} ${input}`] : [];
+  });
+  return subcommands.length > 0 ? subcommands : corrections;
+}
 
 function complaint(error: unknown): string {
   if (error instanceof ArgumentParseError) {
@@ -58,6 +76,7 @@ function complaint(error: unknown): string {
   if (error instanceof FlagNotFoundError) {
     return `unknown flag ${quote(`--${error.input}`)}${suggest(error.corrections.map((flag) => `--${flag}`))}`;
   }
+  if (error instanceof AliasNotFoundError) return `unknown flag ${quote(`-${error.input}`)}`;
   if (error instanceof UnsatisfiedFlagError) return `--${error.externalFlagName} needs a value`;
   if (error instanceof UnexpectedFlagError) {
     return `--${error.externalFlagName} is given twice: ${quote(error.previousInput)} and ${quote(error.input)}`;

@@ -3,7 +3,11 @@ import { ocireg } from "./world.ts";
 
 describe("a command line that makes no sense", () => {
   test.each([
-    [["pul"], `ocireg: unknown command "pul", did you mean "pull"?; see 'ocireg help'`],
+    [["pul"], 'ocireg: unknown command "pul", did you mean "pull"?'],
+    [["rm"], 'ocireg: unknown command "rm", did you mean "cache rm"?'],
+    [["put"], 'ocireg: unknown command "put", did you mean "manifest put" or "blob put"?'],
+    [["get", "a"], /^ocireg: unknown command "get", did you mean "manifest get" or "blob get"\?$/],
+    [["images"], `ocireg: unknown command "images"; see 'ocireg help'`],
     [["constructor"], `ocireg: unknown command "constructor"; see 'ocireg help'`],
     [["manifest", "got"], /^ocireg: unknown command "got", did you mean "get"\?/],
     [["manifest"], "ocireg: 'ocireg manifest' needs a subcommand; see 'ocireg help manifest'"],
@@ -12,6 +16,7 @@ describe("a command line that makes no sense", () => {
     [["pull", "a", "b"], 'ocireg: unexpected argument "b"; see --help'],
     [["pull", "UPPER"], /^ocireg: invalid reference "UPPER": the repository must be in lower case/],
     [["pull", "--ouput", "x", "a"], /^ocireg: unknown flag "--ouput", did you mean "--output"\?/],
+    [["login", "a", "-p", "secret"], 'ocireg: unknown flag "-p"; see --help'],
     [["pull", "a", "--output"], "ocireg: --output needs a value; see --help"],
     [["pull", "a", "--output", "--json"], "ocireg: --output needs a value; see --help"],
     [["pull", "a", "--ca", "x", "--ca", "y"], /^ocireg: --ca is given twice: "x" and "y"/],
