@@ -17,6 +17,20 @@ export const reference: Argument<Reference> = {
   parse: parseReference,
 };
 
+/** As docker reads it, `ghcr.io` alone is a repository of Docker Hub, which nobody means. */
+export const referenceToCheck: Argument<Reference> = {
+  ...reference,
+  parse(text) {
+    if (/^(?:localhost|[^/:@]+\.[^/:@]+)(?::\d+)?\/?$/.test(text)) {
+      const registry = text.replace(/\/$/, "");
+      throw new Error(
+        `${JSON.stringify(text)} is a registry: want a repository there: "${registry}/REPOSITORY"`,
+      );
+    }
+    return parseReference(text);
+  },
+};
+
 export const source: Argument<Reference> = {
   ...reference,
   name: "SRC",
@@ -105,6 +119,9 @@ export const cached: Argument<string> = {
   description: "A reference, or the digest of a view or its beginning, as 'cache ls' shows them",
   repeats: true,
   parse(text) {
+    if (/^(?:sha256|sha512):[a-f0-9]{0,7}$/.test(text)) {
+      throw new Error(`${JSON.stringify(text)} may be many a digest: want at least eight digits`);
+    }
     if (!/^(?:sha256|sha512):[a-f0-9]{8,128}$/.test(text)) parseReference(text);
     return text;
   },

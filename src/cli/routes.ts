@@ -210,7 +210,7 @@ const auth = group("Look into credentials", {
     brief: "Show which credentials a reference gets, and ask its registry",
     description:
       "Lists the places where credentials are sought, in order, up to the one that has them; never a secret. The exit code is that of a pull: 4 when the registry refuses.",
-    arguments: [argument.reference],
+    arguments: [argument.referenceToCheck],
     flags: [flags("Flags", "json"), connection, messages],
     examples: ["ocireg auth check ghcr.io/org/model:v1"],
     load: () => import("./commands/auth-check.ts"),
