@@ -52,9 +52,10 @@ async function openFile(path: string): Promise<Bun.BunFile> {
   } catch (error) {
     if (error instanceof Failure) throw error;
     const missing = (error as NodeJS.ErrnoException).code === "ENOENT";
+    const reason = error instanceof Error ? error.message : error;
     throw new Failure(
       missing ? "not-found" : "disk",
-      `can't read ${JSON.stringify(path)}: ${error instanceof Error ? error.message : error}`,
+      `can't read ${JSON.stringify(path)}: ${missing ? "it isn't there" : reason}`,
       { cause: error },
     );
   }

@@ -137,7 +137,11 @@ describe("manifest", () => {
     expect({ code, stdout }).toEqual({ code: 0, stdout: `${repository}@${manifestDigest}\n` });
     const words = ["manifest", "put", `${repository}:bad`, file("bad", "not JSON")];
     expect((await ocireg(words)).code).toBe(2);
-    expect((await ocireg(["manifest", "put", `${repository}:bad`, "/nowhere"])).code).toBe(3);
+    expect(await ocireg(["manifest", "put", `${repository}:bad`, "/nowhere"])).toEqual({
+      code: 3,
+      stdout: "",
+      stderr: "ocireg: can't read \"/nowhere\": it isn't there\n",
+    });
   });
 
   test("delete takes a tag away", async () => {
