@@ -117,7 +117,8 @@ const attach = command({
   arguments: [argument.reference, argument.attachments],
   flags: [flags("Flags", "artifactType", "mediaType", "annotation"), connection, transfer],
   meanings: {
-    artifactType: "What the attachment is, for who looks for it: application/spdx+json",
+    artifactType:
+      "What the attachment is, for who looks for it: application/spdx+json; has to be given",
     mediaType: "Media type of the files; default: by their names",
   },
   examples: [
@@ -151,7 +152,7 @@ const copy = command({
 const resolve = command({
   brief: "Print what a reference means now, as JSON",
   description:
-    'Prints {"reference","digest","path","format"}; "path" is where the model is in the cache. What is missing there is pulled, unless --no-pull is given: "path" is then null.',
+    'Prints {"reference","digest","path","format"}; "path" is where the model is in the cache. What is missing there is pulled; with --no-pull it isn\'t, and "path" is null.',
   arguments: [argument.reference],
   flags: [
     flags("Flags", "noPull", "platform", "offline"),

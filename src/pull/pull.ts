@@ -219,9 +219,10 @@ async function planPull(
   const { files: found, namesIn } = await lookUp(plan, record?.contents, options);
   const { files, contents } = selectFiles(found, options, namesIn);
   if (files.length === 0) {
+    const name = formatReference(options.reference);
     throw new Failure(
       "usage",
-      `--include and --exclude leave no file of ${formatReference(options.reference)}`,
+      `--include and --exclude leave no file of ${name}: 'ocireg inspect ${name}' lists what it has`,
     );
   }
   return { plan: { ...plan, contents }, files };

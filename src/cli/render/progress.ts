@@ -143,11 +143,12 @@ class Story {
     this.failures++;
     const now = performance.now();
     if (now - this.failureToldAt < 1000) return;
-    const others = this.failures > 1 ? ` (and ${this.failures - 1} more attempts failed)` : "";
+    const others = this.failures - 1;
+    const untold = others > 0 ? ` (and ${others} more attempt${others > 1 ? "s" : ""} failed)` : "";
     this.failureToldAt = now;
     this.failures = 0;
     this.say(
-      `attempt ${attempt} failed, the next follows in ${seconds(delay)}: ${reason}${others}`,
+      `attempt ${attempt} failed, the next follows in ${seconds(delay)}: ${reason}${untold}`,
     );
   }
 
