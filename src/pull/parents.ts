@@ -14,6 +14,8 @@ import { isMachineLocal } from "../registry/host.ts";
 
 /** Artifacts that refer to one another, as many as KitOps follows. */
 const MAX_PARENTS = 10;
+/** Characters: no reference has as many. */
+const MAX_REFERENCE = 2048;
 
 /**
  * The plan with the model of the artifact that it refers to; and of the one that this refers to.
@@ -63,6 +65,8 @@ function parentReference(text: string, own: Repository): Reference {
       "content",
       `the artifact has its model from another, ${JSON.stringify(text.slice(0, 400))}, which can't be followed: ${reason}`,
     );
+  // The patterns take time that grows with the square of the length.
+  if (text.length > MAX_REFERENCE) throw fail(`it has ${text.length} characters`);
   // KitOps takes such a name for one in the storage of its own machine; Docker Hub isn't meant.
   if (!/^(?:localhost|[^/]*[.:][^/]*)\//.test(text)) throw fail("it names no registry");
   try {

@@ -31,6 +31,14 @@ describe("a reference to another ModelKit", () => {
     await expect(follow(parent, "127.0.0.1:5000/org/kit:v1")).rejects.toThrow("it was followed");
   });
 
+  test("isn't followed when it is endless, and isn't looked at for long", async () => {
+    const { message } = await failureOf(
+      follow(":".repeat(2_000_000), "jozu.ml/org/kit:v1"),
+      "content",
+    );
+    expect(message).toContain("2000000 characters");
+  });
+
   test("is followed to another registry", async () => {
     await expect(follow("ghcr.io/a/b:v1", "jozu.ml/org/kit:v1")).rejects.toThrow("was followed");
   });
