@@ -4,26 +4,28 @@
  */
 
 /** Hugging Face's names of licences that SPDX has, where they differ in more than case. */
-const spdxNames: Readonly<Record<string, string>> = {
-  "agpl-3.0": "AGPL-3.0-only",
-  bsd: "BSD-2-Clause",
-  "cc-by-nc-nd-3.0": "CC-BY-NC-ND-3.0",
-  "gpl-2.0": "GPL-2.0-only",
-  "gpl-3.0": "GPL-3.0-only",
-  gpl: "GPL-1.0-or-later",
-  lgpl: "LGPL-2.0-or-later",
-  "lgpl-2.1": "LGPL-2.1-only",
-  "lgpl-3.0": "LGPL-3.0-only",
-  gfdl: "GFDL-1.1-or-later",
-  "apache-2.0": "Apache-2.0",
-  "artistic-2.0": "Artistic-2.0",
-  wtfpl: "WTFPL",
-  zlib: "Zlib",
-  unlicense: "Unlicense",
-  "bsl-1.0": "BSL-1.0",
-  "ms-pl": "MS-PL",
-  "etalab-2.0": "etalab-2.0",
-};
+const spdxNames = new Map(
+  Object.entries({
+    "agpl-3.0": "AGPL-3.0-only",
+    bsd: "BSD-2-Clause",
+    "cc-by-nc-nd-3.0": "CC-BY-NC-ND-3.0",
+    "gpl-2.0": "GPL-2.0-only",
+    "gpl-3.0": "GPL-3.0-only",
+    gpl: "GPL-1.0-or-later",
+    lgpl: "LGPL-2.0-or-later",
+    "lgpl-2.1": "LGPL-2.1-only",
+    "lgpl-3.0": "LGPL-3.0-only",
+    gfdl: "GFDL-1.1-or-later",
+    "apache-2.0": "Apache-2.0",
+    "artistic-2.0": "Artistic-2.0",
+    wtfpl: "WTFPL",
+    zlib: "Zlib",
+    unlicense: "Unlicense",
+    "bsl-1.0": "BSL-1.0",
+    "ms-pl": "MS-PL",
+    "etalab-2.0": "etalab-2.0",
+  }),
+);
 /** Families whose SPDX name is the same in capitals. */
 const inCapitals =
   /^(?:mit|isc|ncsa|mit-0|cc0-1\.0|(?:cc-by|odbl|pddl|ofl|osl|epl|eupl|mpl|afl|ecl)\b[a-z0-9.-]*)$/;
@@ -47,6 +49,8 @@ const texts: readonly (readonly [RegExp, string])[] = [
 
 /** Characters of a README's head, and of a licence, that are looked at. */
 const MAX_HEAD = 64 * 1024;
+/** Characters of a licence's name that are looked at. */
+const MAX_NAME = 200;
 
 /**
  * The licences that the head of a README names, between its two lines `---`: YAML, of which only what
@@ -63,15 +67,15 @@ export function licensesOfReadme(text: string): string[] {
 }
 
 /** The SPDX expression for what a packer or Hugging Face calls a licence; undefined for nothing. */
-export function licenseId(name: string): string | undefined {
-  const lower = name.trim().toLowerCase();
-  const known = spdxNames[lower] ?? (inCapitals.test(lower) ? lower.toUpperCase() : undefined);
+export function licenseId(text: string): string | undefined {
+  const name = text.trim().slice(0, MAX_NAME);
+  const lower = name.toLowerCase();
+  const known = spdxNames.get(lower) ?? (inCapitals.test(lower) ? lower.toUpperCase() : undefined);
   if (known !== undefined) return known;
   if (/^bsd-\d-clause(?:-clear)?$/.test(lower)) {
     return lower.replace(/^bsd/, "BSD").replace("clause", "Clause").replace("clear", "Clear");
   }
   const id = name
-    .trim()
     .replace(/[^A-Za-z0-9.-]+/g, "-")
     .replace(/^-+|-+$/g, "")
     .slice(0, 100);
@@ -107,8 +111,9 @@ function valuesOf(yaml: string, key: string): string[] {
 
 /** Without quotes and comment. */
 function plain(text: string): string {
+  const comment = text.search(/\s#/);
   return text
-    .replace(/\s#.*$/, "")
+    .slice(0, comment < 0 ? undefined : comment)
     .trim()
     .replace(/^(["'])(.*)\1$/, "$2");
 }

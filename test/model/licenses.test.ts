@@ -55,6 +55,21 @@ describe("names of licences", () => {
   });
 });
 
+describe("a name that no licence has", () => {
+  test("is taken as a text, also where every object has something of that name", () => {
+    const names = ["constructor", "__proto__", "toString"];
+    expect(names.map(licenseId)).toEqual([
+      "LicenseRef-constructor",
+      "LicenseRef-proto",
+      "LicenseRef-toString",
+    ]);
+  });
+
+  test("is looked at in time that grows with its length, if it is megabytes", () => {
+    expect(licenseId(`a${"-".repeat(4_000_000)}x`)).toBe("LicenseRef-a");
+  });
+});
+
 describe("the text of a licence", () => {
   test("tells which it is", () => {
     const apache = "\n   Apache License\n   Version 2.0, January 2004\n";
