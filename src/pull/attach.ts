@@ -43,19 +43,21 @@ export interface AttachResult {
 
 const PUSHES = 4;
 
-const mediaTypes: Readonly<Record<string, string>> = {
-  json: "application/json",
-  jsonl: "application/jsonl",
-  xml: "application/xml",
-  yaml: "application/yaml",
-  yml: "application/yaml",
-  md: "text/markdown",
-  txt: "text/plain",
-  csv: "text/csv",
-  html: "text/html",
-  pdf: "application/pdf",
-  pem: "application/x-pem-file",
-};
+const mediaTypes = new Map(
+  Object.entries({
+    json: "application/json",
+    jsonl: "application/jsonl",
+    xml: "application/xml",
+    yaml: "application/yaml",
+    yml: "application/yaml",
+    md: "text/markdown",
+    txt: "text/plain",
+    csv: "text/csv",
+    html: "text/html",
+    pdf: "application/pdf",
+    pem: "application/x-pem-file",
+  }),
+);
 
 /**
  * Pushes the files and a manifest that refers to what `reference` names now. The same files attached
@@ -151,5 +153,5 @@ async function pushFiles(
 
 function typeOf(name: string): string {
   const extension = name.slice(name.lastIndexOf(".") + 1).toLowerCase();
-  return mediaTypes[extension] ?? "application/octet-stream";
+  return mediaTypes.get(extension) ?? "application/octet-stream";
 }

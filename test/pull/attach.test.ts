@@ -98,3 +98,10 @@ test("refuses what it can't attach, and to what isn't there", async () => {
   await failureOf(run([there], { mediaType: "a/b/c" }), "usage");
   await failureOf(run([there], { reference: world.reference("a/nothing:v1") }), "not-found");
 });
+
+test("gives a file whose ending says nothing the type of any bytes", async () => {
+  const attached = await run([file("notes.constructor", "text")]);
+  const { tag: _, ...repository } = world.reference("a/model:v1");
+  const { manifest } = await world.client.getManifest({ ...repository, digest: attached.digest });
+  expect(manifest.content).toMatchObject({ layers: [{ mediaType: "application/octet-stream" }] });
+});
