@@ -6,6 +6,17 @@ export type JsonObject = Readonly<Record<string, unknown>>;
 /** Objects and lists within each other; configurations have about five. */
 const MAX_DEPTH = 100;
 
+/**
+ * `JSON.parse` for what a stranger wrote.
+ *
+ * @throws {SyntaxError} also for what is nested deeper than 100 levels: to read that takes memory that
+ *   is a hundred times as large
+ */
+export function parseJson(text: string): unknown {
+  if (isNestedDeeper(text, MAX_DEPTH)) throw new SyntaxError("it is nested too deep");
+  return JSON.parse(text);
+}
+
 /** The object in `bytes`; an empty one when there is none, or it is nested deeper than 100 levels. */
 export function parseObject(bytes: Uint8Array | undefined): JsonObject {
   return bytes ? parseText(new TextDecoder().decode(bytes)) : {};
@@ -13,9 +24,8 @@ export function parseObject(bytes: Uint8Array | undefined): JsonObject {
 
 /** {@link parseObject} of a text. */
 export function parseText(text: string): JsonObject {
-  if (isNestedDeeper(text, MAX_DEPTH)) return {};
   try {
-    return asObject(JSON.parse(text));
+    return asObject(parseJson(text));
   } catch {
     return {};
   }

@@ -4,6 +4,7 @@
  */
 import { Failure } from "../lib/failure.ts";
 import { findDuplicateKey } from "../lib/json.ts";
+import { parseJson } from "./json.ts";
 
 /** Bytes before the JSON. */
 export const SAFETENSORS_PREFIX = 8;
@@ -66,7 +67,7 @@ export function parseSafetensorsHeader(
   fileSize: number,
   source: string,
 ): SafetensorsHeader {
-  const entries = Object.entries(parseJson(json, source));
+  const entries = Object.entries(parseHeader(json, source));
   const tensors = new Map<string, Tensor>();
   const ranges: (readonly [start: number, end: number, name: string])[] = [];
   let metadata: Record<string, string> = {};
@@ -103,13 +104,13 @@ export function countParameters(headers: Iterable<SafetensorsHeader>): number {
   return sum;
 }
 
-function parseJson(json: Uint8Array, source: string): Record<string, unknown> {
+function parseHeader(json: Uint8Array, source: string): Record<string, unknown> {
   if (json[0] !== 0x7b) throw malformed(source, 'its header doesn\'t begin with "{"');
   let text: string;
   let value: unknown;
   try {
     text = new TextDecoder("utf-8", { fatal: true }).decode(json);
-    value = JSON.parse(text);
+    value = parseJson(text);
   } catch {
     throw malformed(source, "its header isn't JSON in UTF-8");
   }

@@ -2,6 +2,7 @@
  * Which name each weight file gets when the manifest gives none: only the files' own headers tell.
  */
 import { Failure } from "../lib/failure.ts";
+import { parseJson } from "./json.ts";
 import { checkedFilePath } from "./path.ts";
 
 export const SAFETENSORS_INDEX = "model.safetensors.index.json";
@@ -122,7 +123,7 @@ export function parseWeightMap(json: Uint8Array): Map<string, string> {
     new Failure("content", `${SAFETENSORS_INDEX} isn't a valid index: ${reason}`);
   let index: unknown;
   try {
-    index = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(json));
+    index = parseJson(new TextDecoder("utf-8", { fatal: true }).decode(json));
   } catch {
     throw fail("it isn't JSON in UTF-8");
   }

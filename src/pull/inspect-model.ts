@@ -5,6 +5,7 @@ import { formatCount } from "../model/docker-pack.ts";
 import { ggufFacts, type ModelFacts, safetensorsFacts } from "../model/facts.ts";
 import type { ModelDescription } from "../model/format.ts";
 import { firstGgufValues, type GgufHead, parseGgufHead } from "../model/gguf.ts";
+import { parseJson } from "../model/json.ts";
 import { licenseId, licenseOfText, licensesOfReadme, unique } from "../model/licenses.ts";
 import { SAFETENSORS_PREFIX, safetensorsHeaderLength } from "../model/safetensors.ts";
 import { type Allowance, OutOfReach } from "./blob-reader.ts";
@@ -148,7 +149,7 @@ function describe({ architecture, parameters, quantization, contextSize }: Model
 async function readConfig(file: ListedFile | undefined): Promise<unknown> {
   if (!file || file.size > MAX_CONFIG) return undefined;
   try {
-    return JSON.parse(new TextDecoder().decode(await file.content.read(0, file.size)));
+    return parseJson(new TextDecoder().decode(await file.content.read(0, file.size)));
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;
     throw new Failure("content", `${JSON.stringify(file.path)} of the artifact isn't JSON`);

@@ -2,6 +2,7 @@
 import { Failure } from "../lib/failure.ts";
 import { mapConcurrently } from "../lib/pool.ts";
 import { ggufFacts, type ModelFacts, safetensorsFacts } from "../model/facts.ts";
+import { parseJson } from "../model/json.ts";
 import { licenseOfText, licensesOfReadme, unique } from "../model/licenses.ts";
 import type { ModelSurvey } from "../model/model-files.ts";
 import type { SourceFile } from "./source-file.ts";
@@ -45,7 +46,7 @@ async function readConfigJson(file: SourceFile | undefined): Promise<unknown> {
   if (!file) return undefined;
   try {
     if (file.size > MAX_CONFIG) throw new SyntaxError("too large");
-    return JSON.parse(new TextDecoder().decode(await file.read(0, file.size)));
+    return parseJson(new TextDecoder().decode(await file.read(0, file.size)));
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;
     throw new Failure("content", `${JSON.stringify(file.source)} isn't JSON`, { cause: error });

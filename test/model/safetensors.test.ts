@@ -81,6 +81,11 @@ describe("a safetensors header", () => {
     ["whose shape overflows", entry("U8", [2 ** 40, 2 ** 40], [0, 0]), 0],
     ["whose shape overflows to nothing", entry("U8", Array(100).fill(2 ** 50), [0, 8]), 8],
     ["with metadata that isn't text", '{"__metadata__":{"n":1}}', 0],
+    [
+      "that is nested for ever",
+      `{"t":{"dtype":"U8","shape":[],"data_offsets":[0,1],"x":${"[".repeat(1000)}${"]".repeat(1000)}}}`,
+      1,
+    ],
     ["with a tensor that is null", '{"t":null}', 0],
   ])("is refused %s", (_, header, dataLength) => {
     expect(refused(header, dataLength)).toContain("isn't a valid safetensors file");

@@ -75,6 +75,10 @@ describe("a weight map", () => {
 
   test.each<[string, Uint8Array]>([
     ["that isn't JSON", new TextEncoder().encode("{")],
+    [
+      "that is nested for ever",
+      new TextEncoder().encode(`{"weight_map":{},"x":${"[".repeat(1000)}${"]".repeat(1000)}}`),
+    ],
     ["that is missing", json({ metadata: {} })],
     ["that is a list", json({ weight_map: [1] })],
     ["of numbers", json({ weight_map: { a: 1 } })],
