@@ -8,6 +8,8 @@ import { Failure } from "../lib/failure.ts";
 export const MAX_DEPTH = 32;
 /** Bytes of UTF-8 in one component: what every file system takes. */
 const MAX_COMPONENT = 255;
+/** Bytes of UTF-8 in a path: with the directory that it is put in, it is one that every system opens. */
+const MAX_PATH = 1024;
 /** The folder in an output directory that is ours. */
 export const RESERVED_DIRECTORY = ".ocireg";
 
@@ -19,12 +21,14 @@ export const RESERVED_DIRECTORY = ".ocireg";
  * @throws {Failure} `content` for anything that could lead outside, or that file systems read in
  *   different ways: absolute paths, drives, backslashes, `..`, control characters, broken UTF-8,
  *   components over 255 bytes, more than 32 components
+ *   or 1024 bytes
  */
 export function checkedPath(text: string, source: string): string {
   const reject = (reason: string) =>
     new Failure("content", `refused the path ${quote(text)} of ${source}: ${reason}`);
 
   if (text === "") throw reject("it is empty");
+  if (Buffer.byteLength(text) > MAX_PATH) throw reject(`it is longer than ${MAX_PATH} bytes`);
   if (text.startsWith("/")) throw reject("it is absolute");
   if (text.includes("\\")) throw reject("it has a backslash");
   if (!isPlain(text)) {
@@ -66,56 +70,58 @@ export function checkedFilePath(text: string, source: string): string {
  * by Unicode form, not by a file standing where another path needs a directory.
  */
 export class PathSet {
-  private readonly files = new Map<string, string>();
-  private readonly directories = new Map<string, string>();
+  private readonly root: Entries = new Map();
 
   /** @throws {Failure} `content` when the path collides with an earlier one */
   addFile(path: string, source: string): void {
-    this.addParents(path, source);
-    const key = collisionKey(path);
-    const earlier = this.files.get(key) ?? this.directories.get(key);
-    if (earlier !== undefined) throw collision(path, earlier, source);
-    this.files.set(key, path);
+    const parents = path.split("/");
+    const name = parents.pop() ?? "";
+    const entries = this.enter(parents, path, source);
+    const key = collisionKey(name);
+    const earlier = entries.get(key);
+    if (earlier) throw collision(path, [...parents, earlier.name], source);
+    entries.set(key, { name });
   }
 
   /** @throws {Failure} `content` when a file, or a directory in other letters, is there */
   addDirectory(path: string, source: string): void {
-    if (path === "") return;
-    this.addParents(path, source);
-    const key = collisionKey(path);
-    const earlier = this.files.get(key) ?? this.directories.get(key);
-    if (earlier !== undefined && (earlier !== path || this.files.has(key))) {
-      throw collision(path, earlier, source);
-    }
-    this.directories.set(key, path);
+    if (path !== "") this.enter(path.split("/"), path, source);
   }
 
-  private addParents(path: string, source: string): void {
-    for (let slash = path.indexOf("/"); slash >= 0; slash = path.indexOf("/", slash + 1)) {
-      const parent = path.slice(0, slash);
-      const key = collisionKey(parent);
-      const earlier = this.files.get(key) ?? this.directories.get(key);
-      if (earlier !== undefined && (earlier !== parent || this.files.has(key))) {
-        throw collision(path, earlier, source);
+  /** What is in a directory, which is claimed with those above it. */
+  private enter(directory: readonly string[], path: string, source: string): Entries {
+    let entries = this.root;
+    for (const [depth, name] of directory.entries()) {
+      const key = collisionKey(name);
+      const earlier = entries.get(key);
+      if (earlier && (!earlier.entries || earlier.name !== name)) {
+        throw collision(path, [...directory.slice(0, depth), earlier.name], source);
       }
-      this.directories.set(key, parent);
+      const inside: Entries = earlier?.entries ?? new Map();
+      if (!earlier) entries.set(key, { name, entries: inside });
+      entries = inside;
     }
+    return entries;
   }
 }
+
+/** What is in one directory, by {@link collisionKey} of the name. A file has no entries of its own. */
+type Entries = Map<string, { readonly name: string; readonly entries?: Entries }>;
 
 /** Printable ASCII, as all but a few paths are: nothing in it needs a closer look. */
 function isPlain(text: string): boolean {
   return /^[ -~]*$/.test(text);
 }
 
-/** What is equal for paths that some file system can't tell apart. */
-function collisionKey(path: string): string {
-  if (isPlain(path)) return path.toLowerCase();
+/** What is equal for names that some file system can't tell apart. */
+function collisionKey(name: string): string {
+  if (isPlain(name)) return name.toLowerCase();
   // Upper case first: it is what makes "ß" and "ss" one.
-  return path.normalize("NFKC").toUpperCase().toLowerCase().normalize("NFKC");
+  return name.normalize("NFKC").toUpperCase().toLowerCase().normalize("NFKC");
 }
 
-function collision(path: string, earlier: string, source: string): Failure {
+function collision(path: string, components: readonly string[], source: string): Failure {
+  const earlier = components.join("/");
   return new Failure(
     "content",
     path === earlier

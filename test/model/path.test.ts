@@ -16,6 +16,7 @@ describe("a path from outside", () => {
     ["a..b/..c/d..", "a..b/..c/d.."],
     ["...", "..."],
     ["模型/权重.safetensors", "模型/权重.safetensors"],
+    [`${"a".repeat(200)}/`.repeat(5).slice(0, -1), Array(5).fill("a".repeat(200)).join("/")],
     [".", ""],
     ["./", ""],
     ["x".repeat(255), "x".repeat(255)],
@@ -47,6 +48,7 @@ describe("a path from outside", () => {
     ["x".repeat(256), "255 bytes"],
     ["é".repeat(128), "255 bytes"],
     [`${"a/".repeat(32)}b`, "32 components"],
+    [`${`${"a".repeat(100)}/`.repeat(10)}${"b".repeat(15)}`, "1024 bytes"],
     [".ocireg/blobs/x", "downloads are kept"],
     [".OCIREG", "downloads are kept"],
   ])("%p is refused: %s", (path, reason) => {
@@ -110,5 +112,13 @@ describe("paths of one tree", () => {
     ["a file below a file", ["a", "a/b"]],
   ])("must not be %s", (_, paths) => {
     expect(refusal(() => claim(...paths))).toContain("refused the path");
+  });
+
+  test("are named as they were claimed", () => {
+    expect(refusal(() => claim("a/B/c", "a/b/d"))).toContain(
+      '"a/b/d" of a test: it collides with "a/B"',
+    );
+    expect(refusal(() => claim("a/B", "a/b"))).toContain('it collides with "a/B"');
+    expect(refusal(() => claim("a/b", "a/b"))).toContain("it is there already");
   });
 });
