@@ -9,7 +9,7 @@ export const MODEL_FOLDER = "models";
 
 const WHITEOUT = ".wh.";
 const OPAQUE = ".wh..wh..opq";
-/** Characters of where a symlink leads, as in Linux. */
+/** Characters of where a link leads, as in Linux. */
 const MAX_TARGET = 4096;
 /** What a file system noted for itself. */
 const RESERVED = ".wh..wh.";
@@ -36,6 +36,9 @@ export class ImageLayerReader {
     if (name !== MODEL_FOLDER && !name.startsWith(`${MODEL_FOLDER}/`)) return;
     const path = checkedPath(name, source);
     const target = header.linkname ?? "";
+    if (target.length > MAX_TARGET) {
+      throw refused(source, `the link ${quoted(path)} has ${target.length} characters`);
+    }
     switch (header.type) {
       case "directory":
         this.paths.addDirectory(path, source);
@@ -49,9 +52,6 @@ export class ImageLayerReader {
         return;
       }
       case "symlink":
-        if (target.length > MAX_TARGET) {
-          throw refused(source, `the link ${quoted(path)} has ${target.length} characters`);
-        }
         this.paths.addFile(path, source);
         this.entries.push({ kind: "symlink", path, target });
         return;
@@ -74,9 +74,13 @@ export class ImageLayerReader {
     if (hidden === "" || hidden === "." || hidden === "..") {
       throw refused(this.source, `${quoted(name)} is a whiteout of nothing`);
     }
-    const path = parent === "" ? "" : checkedPath(parent, this.source);
-    if (base === OPAQUE) this.entries.push({ kind: "opaque", path });
-    else this.entries.push({ kind: "whiteout", path: path === "" ? hidden : `${path}/${hidden}` });
+    if (base === OPAQUE) {
+      const path = parent === "" ? "" : checkedPath(parent, this.source);
+      this.entries.push({ kind: "opaque", path });
+    } else if (parent !== "" || hidden === MODEL_FOLDER) {
+      const path = checkedPath(parent === "" ? hidden : `${parent}/${hidden}`, this.source);
+      this.entries.push({ kind: "whiteout", path });
+    }
     return true;
   }
 }

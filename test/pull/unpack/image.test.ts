@@ -312,6 +312,19 @@ describe("a layer of an image is refused", () => {
     expect(await refusal([file("models/x"), ...entries])).toContain("refused");
   });
 
+  test("with names and links that no file has, of which only their memory would be left", async () => {
+    const long = "x".repeat(5000);
+    const layer = (records: Record<string, string>, entry: Entry) =>
+      concat(tarEntry(file("models/a", "a")), pax(records), tarEntry(entry), new Uint8Array(1024));
+    const refuses = async (bytes: Uint8Array) => (await failureOf(show(bytes), "content")).message;
+    const whiteout = file("models/.wh.b", "");
+    expect(await refuses(layer({ path: `models/.wh.${long}` }, whiteout))).toContain("1024 bytes");
+    const link = hardlink("models/b", "models/a");
+    expect(await refuses(layer({ linkpath: long }, link))).toContain("5000 characters");
+    // The rest of the image isn't the model's.
+    expect(await show(layer({ path: `.wh.${long}` }, file(".wh.b", "")))).toEqual({ a: "a" });
+  });
+
   test("but devices, FIFOs and sockets in models/ are left out", async () => {
     const devices = ["3", "4", "6"].map((type) => ({ name: `models/dev${type}`, type }));
     expect(await show([...devices, file("models/a", "a")])).toEqual({ a: "a" });
