@@ -260,7 +260,7 @@ export const Settings = Type.Object({
     notation: byteSize,
   }),
   maxArchiveEntries: Type.Integer({
-    description: "Entries that one archive may have, at most",
+    description: "Entries that the archives of a model may have, at most",
     default: 100_000,
     minimum: 1,
     maximum: 100_000_000,

@@ -2,7 +2,7 @@
 export interface UnpackLimits {
   /** Bytes of all files that an artifact's archives unpack to. @default 2 TiB */
   readonly maxUnpackedSize: number;
-  /** Entries of one archive. @default 100_000 */
+  /** Entries of one archive; what is kept of all archives of an artifact together. @default 100_000 */
   readonly maxArchiveEntries: number;
   /**
    * How many times larger than itself a compressed archive may become; what stays below

@@ -18,6 +18,14 @@ export function tooLarge(source: string): Failure {
   );
 }
 
+/** @param source what has more entries than `most` */
+export function tooMany(source: string, most: number): Failure {
+  return refused(
+    source,
+    `it has more entries than the ${most} that are allowed; if you trust it, raise --max-archive-entries`,
+  );
+}
+
 /** A text from outside for a message, at a length that can be read. */
 export function quoted(text: string): string {
   return JSON.stringify(text.length > 200 ? `${text.slice(0, 200)}…` : text);

@@ -4,7 +4,7 @@ import type { Compression } from "../../model/planned-file.ts";
 import { algorithmOf, createHasher, type Digest, finishDigest } from "../../oci/digest.ts";
 import { decompressed } from "./decompress.ts";
 import type { UnpackLimits } from "./limits.ts";
-import { malformed, refused } from "./refusal.ts";
+import { malformed, refused, tooMany } from "./refusal.ts";
 import { TarGuard } from "./tar-guard.ts";
 
 /** An archive that is on disk and matched its digest. */
@@ -37,12 +37,7 @@ export async function* tarEntries(
   );
   let count = 0;
   for await (const entry of entries) {
-    if (++count > limits.maxArchiveEntries) {
-      throw refused(
-        source,
-        `it has more entries than the ${limits.maxArchiveEntries} that are allowed; if you trust it, raise --max-archive-entries`,
-      );
-    }
+    if (++count > limits.maxArchiveEntries) throw tooMany(source, limits.maxArchiveEntries);
     yield entry;
     // What wasn't read would keep the next one from coming.
     await entry.body.cancel();

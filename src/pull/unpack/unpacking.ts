@@ -12,7 +12,7 @@ import { imageFiles } from "./image-tree.ts";
 import type { FileEntry, ImageEntry, UnpackedLayer } from "./layer.ts";
 import type { UnpackedLayers } from "./layers.ts";
 import { DEFAULT_LIMITS, type UnpackLimits } from "./limits.ts";
-import { tooLarge } from "./refusal.ts";
+import { tooLarge, tooMany } from "./refusal.ts";
 import { isArchive, type PlannedArchive } from "./unpack-layer.ts";
 
 export interface UnpackingOptions {
@@ -30,6 +30,7 @@ export class Unpacking {
   private readonly limits: UnpackLimits;
   private readonly turns = new KeyedLock();
   private bytes = 0;
+  private entries = 0;
 
   /** @param planned files of the artifact, in the order of its layers */
   constructor(
@@ -136,9 +137,15 @@ export class Unpacking {
     this.note(file, layer);
   }
 
+  /** @throws {Failure} `content` when all archives together have too many entries */
   private note(file: PlannedArchive, layer: UnpackedLayer): void {
-    if (!this.done.has(file)) this.bytes += totalOf(layer.entries.filter(isFile));
+    if (this.done.has(file)) return;
     this.done.set(file, layer);
+    this.bytes += totalOf(layer.entries.filter(isFile));
+    this.entries += layer.entries.length;
+    // Many archives of empty files, or one that counts many times, are as bad as a large one.
+    const most = this.limits.maxArchiveEntries;
+    if (this.entries > most) throw tooMany(`the artifact with ${layer.source}`, most);
   }
 
   private layerOf(file: PlannedArchive): UnpackedLayer {

@@ -78,6 +78,30 @@ describe("the archives of an artifact", () => {
     expect(found.map(({ source }) => readFileSync(source, "utf8"))).toEqual(["1", "2", "3"]);
   });
 
+  test("may have no more entries together than one alone, also when one counts many times", async () => {
+    const limits = { maxArchiveEntries: 3 };
+    const archive = async (target: PlannedFile["target"] & { kind: "archive" }) =>
+      place.planned(tar({ name: "a" }, { name: "b" }), target);
+    const place = new Place();
+    const plain = { kind: "archive", role: "content", compression: "none" } as const;
+    const alone = await archive(plain);
+    await receiveAll(place.unpacking([alone], { limits }), [alone]);
+    const other = await archive({ ...plain, into: "c" });
+    for (const files of [
+      [alone, other],
+      Array<PlannedFile>(10_000)
+        .fill(alone)
+        .map((file) => ({ ...file })),
+    ]) {
+      const { message } = await failureOf(
+        receiveAll(place.unpacking(files, { limits }), [alone]),
+        "content",
+      );
+      expect(message).toContain("more entries than the 3 that are allowed");
+      expect(message).toContain(alone.descriptor.digest);
+    }
+  });
+
   test("as layers of an image count in their order, one that comes twice too", async () => {
     const place = new Place();
     const layer = (...entries: Entry[]) =>
