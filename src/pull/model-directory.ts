@@ -6,6 +6,9 @@ import { Failure } from "../lib/failure.ts";
 import { isNoise, shardOf, splitsOf } from "../model/model-files.ts";
 import { MAX_DEPTH } from "../model/path.ts";
 
+/** Files and folders: far more than a manifest can name. */
+const MOST_ENTRIES = 100_000;
+
 export interface FoundFile {
   /** Relative to the model's root. */
   readonly path: string;
@@ -19,14 +22,15 @@ export interface FoundFile {
  * directory of one, or of all shards that it is one of. Hidden files and other noise are left out; a
  * folder that leads back to one above it is listed once.
  *
- * @throws {Failure} `usage` when the path isn't there, or it isn't clear which model is meant
+ * @throws {Failure} `usage` when the path isn't there, or it isn't clear which model is meant, or there
+ *   are more than 100,000 files and folders: symlinks to folders multiply them
  */
 export async function listModel(path: string): Promise<FoundFile[]> {
   try {
     const there = await stat(path);
     if (there.isFile()) return await listShards(path);
     const files: FoundFile[] = [];
-    await list((await findSnapshot(path)) ?? path, "", new Set(), files);
+    await list((await findSnapshot(path)) ?? path, "", new Set(), { files, left: MOST_ENTRIES });
     return files;
   } catch (error) {
     if (!isMissing(error)) throw error;
@@ -75,21 +79,33 @@ async function findSnapshot(path: string): Promise<string | undefined> {
   return join(path, "snapshots", commit ?? only ?? "");
 }
 
+interface Listing {
+  readonly files: FoundFile[];
+  /** Entries that may still be looked at. */
+  left: number;
+}
+
 async function list(
   directory: string,
   prefix: string,
   above: ReadonlySet<string>,
-  files: FoundFile[],
+  listing: Listing,
 ): Promise<void> {
   const real = await realpath(directory);
   if (above.has(real) || above.size > MAX_DEPTH) return;
   for (const name of (await readdir(directory)).sort()) {
     if (isNoise(name)) continue;
+    if (--listing.left < 0) {
+      throw new Failure(
+        "usage",
+        `the model has more than ${MOST_ENTRIES} files, counted through its symlinks: the last is in ${JSON.stringify(directory)}`,
+      );
+    }
     const source = join(directory, name);
     const there = await stat(source);
-    if (there.isFile()) files.push({ path: `${prefix}${name}`, source, size: there.size });
+    if (there.isFile()) listing.files.push({ path: `${prefix}${name}`, source, size: there.size });
     else if (there.isDirectory()) {
-      await list(source, `${prefix}${name}/`, new Set([...above, real]), files);
+      await list(source, `${prefix}${name}/`, new Set([...above, real]), listing);
     }
   }
 }

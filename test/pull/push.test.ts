@@ -214,6 +214,18 @@ describe("pushing a directory to Docker AI v0.1", () => {
     symlinkSync(model, join(model, "loop", "again"));
     await pushFrom(model, "loop");
   });
+
+  test("refuses folders that symlinks make endlessly many", async () => {
+    const model = temporaryDirectory();
+    await makeModel(model, { shards: 1 });
+    for (let depth = 0; depth < 24; depth++) mkdirSync(join(model, `d${depth}`));
+    for (let depth = 0; depth < 23; depth++) {
+      for (const name of ["a", "b"])
+        symlinkSync(`../d${depth + 1}`, join(model, `d${depth}`, name));
+    }
+    const { message } = await failureOf(pushFrom(model, "farm"), "usage");
+    expect(message).toContain("more than 100000 files");
+  });
 });
 
 describe("pushing a directory to ModelPack", () => {
