@@ -12,6 +12,7 @@ import { type Digest, digestOf } from "../oci/digest.ts";
 import { isMediaType, OCI_IMAGE_MANIFEST } from "../oci/media-types.ts";
 import { formatRepository, type Reference } from "../oci/reference.ts";
 import type { RegistryClient } from "../registry/client.ts";
+import { readFailure } from "./disk.ts";
 import { type EventListener, ProgressMeter } from "./events.ts";
 import { FileHasher } from "./file-hasher.ts";
 import { transferLargestFirst } from "./largest-first.ts";
@@ -119,7 +120,7 @@ async function findFile(path: string, hasher: FileHasher): Promise<LocalFile> {
     const there = await stat(path);
     if (there.isFile()) return new LocalFile(basename(path), path, there.size, hasher);
   } catch (error) {
-    if (!isMissing(error)) throw error;
+    if (!isMissing(error)) throw readFailure(error, path);
     throw new Failure("usage", `can't attach ${JSON.stringify(path)}: it isn't there`, {
       cause: error,
     });

@@ -38,6 +38,14 @@ export function diskFailure(error: unknown, otherwise?: string): unknown {
   return new Failure("disk", `can't write locally: ${reason}${where}${advice}`, { cause: error });
 }
 
+/** A disk failure for a system error of what should be read; anything else as it is. */
+export function readFailure(error: unknown, path: string): unknown {
+  const code = errorCode(error);
+  if (code === undefined || error instanceof Failure) return error;
+  const reason = code === "EACCES" ? "permission denied" : (error as Error).message;
+  return new Failure("disk", `can't read ${JSON.stringify(path)}: ${reason}`, { cause: error });
+}
+
 /**
  * Checks that a file system has room.
  *

@@ -5,6 +5,7 @@ import { ignoreMissing, isMissing } from "../lib/durable.ts";
 import { Failure } from "../lib/failure.ts";
 import { isNoise, shardOf, splitsOf } from "../model/model-files.ts";
 import { MAX_DEPTH } from "../model/path.ts";
+import { readFailure } from "./disk.ts";
 
 /** Files and folders: far more than a manifest can name. */
 const MOST_ENTRIES = 100_000;
@@ -23,7 +24,7 @@ export interface FoundFile {
  * folder that leads back to one above it is listed once.
  *
  * @throws {Failure} `usage` when the path isn't there, or it isn't clear which model is meant, or there
- *   are more than 100,000 files and folders: symlinks to folders multiply them
+ *   are more than 100,000 files and folders: symlinks to folders multiply them; `disk` when something can't be read
  */
 export async function listModel(path: string): Promise<FoundFile[]> {
   try {
@@ -33,10 +34,11 @@ export async function listModel(path: string): Promise<FoundFile[]> {
     await list((await findSnapshot(path)) ?? path, "", new Set(), { files, left: MOST_ENTRIES });
     return files;
   } catch (error) {
-    if (!isMissing(error)) throw error;
     // It may be a symlink in the directory that leads nowhere.
-    const missing = JSON.stringify((error as NodeJS.ErrnoException).path ?? path);
-    throw new Failure("usage", `can't read the model: ${missing} isn't there`, { cause: error });
+    const at = (error as NodeJS.ErrnoException).path ?? path;
+    if (!isMissing(error)) throw readFailure(error, at);
+    const message = `can't read the model: ${JSON.stringify(at)} isn't there`;
+    throw new Failure("usage", message, { cause: error });
   }
 }
 

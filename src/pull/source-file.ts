@@ -1,14 +1,13 @@
 /** The files of a model that is about to be packed, wherever they lie. */
 import { createReadStream } from "node:fs";
 import { open } from "node:fs/promises";
-import { errorCode } from "../lib/durable.ts";
-import { Failure } from "../lib/failure.ts";
 import type { NamedFile } from "../model/model-files.ts";
 import type { Digest } from "../oci/digest.ts";
 import type { Repository } from "../oci/reference.ts";
 import type { PushedBlob, RegistryClient } from "../registry/client.ts";
 import type { BlobId } from "./blobs.ts";
 import { copyBlob } from "./copy-blob.ts";
+import { readFailure } from "./disk.ts";
 import type { EventListener, ProgressMeter, Subject } from "./events.ts";
 import type { FileHasher } from "./file-hasher.ts";
 import { pushCounted } from "./push-blob.ts";
@@ -127,12 +126,7 @@ export class LocalFile implements SourceFile {
     try {
       return await work();
     } catch (error) {
-      const code = errorCode(error);
-      if (code === undefined || error instanceof Failure) throw error;
-      const reason = code === "EACCES" ? "permission denied" : (error as Error).message;
-      throw new Failure("disk", `can't read ${JSON.stringify(this.source)}: ${reason}`, {
-        cause: error,
-      });
+      throw readFailure(error, this.source);
     }
   }
 }

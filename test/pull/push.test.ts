@@ -215,6 +215,14 @@ describe("pushing a directory to Docker AI v0.1", () => {
     await pushFrom(model, "loop");
   });
 
+  test("names what leads to nothing but itself", async () => {
+    const model = temporaryDirectory();
+    await makeModel(model, { shards: 1 });
+    symlinkSync("round", join(model, "round"));
+    const { message } = await failureOf(pushFrom(model, "round"), "disk");
+    expect(message).toContain(`can't read ${JSON.stringify(join(model, "round"))}: ELOOP`);
+  });
+
   test("refuses folders that symlinks make endlessly many", async () => {
     const model = temporaryDirectory();
     await makeModel(model, { shards: 1 });
