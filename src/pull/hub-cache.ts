@@ -33,7 +33,7 @@ import {
   sizeOf,
   writeRecord,
 } from "./record.ts";
-import { lookAt } from "./removal.ts";
+import { isOwnTree, lookAt, ownDirectory } from "./removal.ts";
 
 /** Characters in the name of a model. */
 const MAX_NAME = 96;
@@ -62,6 +62,7 @@ export class HubModel {
    *
    * @param pullInto pulls into a directory, as `--output` does
    * @returns what the snapshot holds, and its directory
+   * @throws {Failure} `disk` when symlinks in the hub's cache lead out of where we would write
    */
   async show(
     { digest, manifest }: Artifact,
@@ -72,6 +73,7 @@ export class HubModel {
     }: { readonly verify?: boolean | undefined; readonly signal?: AbortSignal | undefined },
   ): Promise<{ readonly record: ModelRecord; readonly path: string }> {
     const revision = revisionOf(digest);
+    await this.requireOwn(revision);
     let worked = false;
     const isDone = async () => worked || (!verify && (await this.read(digest))?.complete === true);
     const directory = join(this.own, "partial");
@@ -93,6 +95,18 @@ export class HubModel {
     const record = await this.read(digest);
     if (!record) throw missing(this.snapshot(revision));
     return { record, path: this.snapshot(revision) };
+  }
+
+  /** A hub's cache may have come from elsewhere; where the model's directory lies is its owner's choice. */
+  private async requireOwn(revision: string): Promise<void> {
+    const ours = ["partial", revision].map((name) => [RESERVED_DIRECTORY, name]);
+    for (const parts of [["blobs"], ["refs"], ...ours]) await ownDirectory(this.path, ...parts);
+    const snapshot = await ownDirectory(this.path, "snapshots", revision);
+    if (snapshot === undefined || (await isOwnTree(snapshot))) return;
+    throw new Failure(
+      "disk",
+      `the snapshot ${JSON.stringify(snapshot)} has a symlink to a directory in it: remove that`,
+    );
   }
 
   /** What a snapshot holds, when all of it is there. */

@@ -6,9 +6,10 @@ import {
   readFileSync,
   readlinkSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { DOCKER_CONFIG_TAR, DOCKER_CONFIG_V01, DOCKER_LICENSE } from "../../src/model/docker.ts";
 import { type Digest, digestOf, encodedOf } from "../../src/oci/digest.ts";
 import { parseReference, type Reference } from "../../src/oci/reference.ts";
@@ -77,6 +78,32 @@ describe("the layout hf-cache", () => {
     expect(readlinkSync(join(path, "1_Pooling/config.json"))).toStartWith("../../../blobs/");
     expect(readdirSync(own).sort()).toEqual([".ocireg", "blobs", "refs", "snapshots"]);
     expect(Object.keys(tree(join(own, ".ocireg")))).toEqual([`${revision}.json`]);
+  });
+
+  test.each(["blobs", "refs", ".ocireg", ".ocireg/partial", "snapshots", "snapshots/REVISION"])(
+    "isn't written through a symlink in the place of %s",
+    async (place) => {
+      const hub = temporaryDirectory();
+      const outside = temporaryDirectory();
+      const revision = encodedOf(digest).slice(0, 40);
+      const link = join(hub, "models--org--name", place.replace("REVISION", revision));
+      mkdirSync(dirname(link), { recursive: true });
+      symlinkSync(outside, link);
+      await failureOf(pullTo(hub), "disk");
+      expect(readdirSync(outside)).toEqual([]);
+    },
+  );
+
+  test("isn't written through a symlink to a folder in a snapshot", async () => {
+    const hub = temporaryDirectory();
+    const outside = temporaryDirectory();
+    writeFileSync(join(outside, "config.json"), "mine");
+    const revision = encodedOf(digest).slice(0, 40);
+    const snapshot = join(hub, "models--org--name/snapshots", revision);
+    mkdirSync(snapshot, { recursive: true });
+    symlinkSync(outside, join(snapshot, "1_Pooling"));
+    await failureOf(pullTo(hub), "disk");
+    expect(readFileSync(join(outside, "config.json"), "utf8")).toBe("mine");
   });
 
   test("costs one manifest request the second time", async () => {
