@@ -34,7 +34,9 @@ export async function ggufHeadIn(file: RangeReader, source: string): Promise<Ggu
   for (let length = FIRST_GGUF_READ; ; length *= 4) {
     const more = await file.read(bytes.byteLength, Math.min(length, MAX_GGUF_HEAD));
     bytes = bytes.byteLength === 0 ? more : Buffer.concat([bytes, more]);
-    const head = parseGgufHead(bytes, file.size, source);
+    // A file that got shorter since its size was asked for ends here.
+    const size = more.byteLength === 0 ? bytes.byteLength : file.size;
+    const head = parseGgufHead(bytes, size, source);
     if (head) return head;
   }
 }
