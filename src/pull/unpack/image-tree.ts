@@ -14,7 +14,9 @@ export interface ImageFile extends Content {
   readonly directory: string;
 }
 
-type Node = FileNode | SymlinkNode | DirectoryNode;
+type Node = RealNode | SymlinkNode;
+/** What a link may lead to at last. */
+type RealNode = FileNode | DirectoryNode;
 interface FileNode {
   readonly kind: "file";
   readonly content: Content;
@@ -147,27 +149,27 @@ class Listing {
   ) {}
 
   of(model: DirectoryNode): ImageFile[] {
-    this.list(model, "", [MODEL_FOLDER]);
+    this.list(model, "", [model]);
     return this.files;
   }
 
   /**
    * @param shown the path under which it is seen, relative to `models/`
-   * @param real where it is, from the image's root
+   * @param real where it is: the directories below the image's root that lead there, and itself
    */
-  private list(directory: DirectoryNode, shown: string, real: readonly string[]): void {
+  private list(directory: DirectoryNode, shown: string, real: readonly RealNode[]): void {
     this.open.push(directory);
     if (this.open.length > MAX_DEPTH) throw tooDeep(shown);
     for (const [name, child] of directory.children) {
       const path = shown === "" ? name : `${shown}/${name}`;
       if (++this.visited > this.maxFiles) throw this.tooMany();
       if (child.kind === "symlink") this.addLink(child, path, real);
-      else this.add(child, path, [...real, name]);
+      else this.add(child, path, [...real, child]);
     }
     this.open.pop();
   }
 
-  private add(node: FileNode | DirectoryNode, path: string, real: readonly string[]): void {
+  private add(node: RealNode, path: string, real: readonly RealNode[]): void {
     if (node.kind === "directory") {
       this.list(node, path, real);
       return;
@@ -178,7 +180,7 @@ class Listing {
     this.files.push({ path: checked, number, size, digest, directory: layer.directory });
   }
 
-  private addLink(link: SymlinkNode, path: string, directory: readonly string[]): void {
+  private addLink(link: SymlinkNode, path: string, directory: readonly RealNode[]): void {
     const { source } = link.layer;
     const name = `the link ${quoted(path)} to ${quoted(link.target)}`;
     const found = this.follow(link, directory, name);
@@ -192,9 +194,9 @@ class Listing {
   /** What a link leads to, and where that is; undefined when there is nothing. */
   private follow(
     link: SymlinkNode,
-    directory: readonly string[],
+    directory: readonly RealNode[],
     name: string,
-  ): { node: FileNode | DirectoryNode; real: readonly string[] } | undefined {
+  ): { node: RealNode; real: readonly RealNode[] } | undefined {
     const { source } = link.layer;
     const todo = targetComponents(link.target);
     let real = link.target.startsWith("/") ? [] : [...directory];
@@ -208,20 +210,20 @@ class Listing {
       if (real.length === 0 && next !== MODEL_FOLDER) {
         throw refused(source, `${name} leads out of ${MODEL_FOLDER}/`);
       }
-      const child = lookUp(this.root, real.join("/"))?.children.get(next);
+      const parent = real.at(-1) ?? this.root;
+      const child = parent.kind === "directory" ? parent.children.get(next) : undefined;
       if (!child) return undefined;
       if (child.kind === "symlink") {
         if (++links > MOST_LINKS) throw refused(source, `${name} leads in a circle`);
         todo.unshift(...targetComponents(child.target));
         if (child.target.startsWith("/")) real = [];
       } else {
-        real.push(next);
+        real.push(child);
       }
     }
-    if (real.length === 0) throw refused(source, `${name} leads out of ${MODEL_FOLDER}/`);
-    const { parent, name: last } = split(real.join("/"));
-    const node = lookUp(this.root, parent)?.children.get(last);
-    return node && node.kind !== "symlink" ? { node, real } : undefined;
+    const node = real.at(-1);
+    if (!node) throw refused(source, `${name} leads out of ${MODEL_FOLDER}/`);
+    return { node, real };
   }
 
   private tooMany(): Failure {

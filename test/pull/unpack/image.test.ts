@@ -4,7 +4,9 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import { checkedFilePath } from "../../../src/model/path.ts";
+import { digestOf } from "../../../src/oci/digest.ts";
 import { type ImageFile, imageFiles } from "../../../src/pull/unpack/image-tree.ts";
+import type { ImageEntry } from "../../../src/pull/unpack/layer.ts";
 import { failureOf } from "../fixtures.ts";
 import { concat, type Entry, pax, tar, tarEntry } from "../tar.ts";
 import { unpackBytes } from "./fixtures.ts";
@@ -280,6 +282,21 @@ describe("a link in an image", () => {
     ];
     expect(Object.keys(await show(chain(3)))).toContain("d0/x/x/x/file");
     expect(await refusal(chain(200))).toContain("deeper than 32 components");
+  });
+
+  test("that goes a long way is followed in time that grows with its length", () => {
+    const folders = Array.from({ length: 30 }, (_, depth) => `${"d".repeat(29)}${depth % 10}`);
+    const folder = `models/${folders.join("/")}`;
+    const digest = digestOf("");
+    const target = `${`../${folders.at(-1)}/`.repeat(120)}file`;
+    const entries: ImageEntry[] = [
+      { kind: "file", path: `${folder}/file`, number: 0, size: 0, digest },
+      ...Array.from({ length: 60_000 }, (_, i): ImageEntry => {
+        return { kind: "symlink", path: `${folder}/link${i}`, target };
+      }),
+    ];
+    const layer = { entries, directory: "", source: "the layer" };
+    expect(imageFiles([layer], 1_000_000)).toHaveLength(60_001);
   });
 
   test("that multiplies what is there is bounded", async () => {
