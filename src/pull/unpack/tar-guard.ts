@@ -106,11 +106,12 @@ export class TarGuard {
     for (const { key, value } of this.paxRecords(collected)) {
       if (key.startsWith("GNU.sparse.")) throw refused(this.source, "it has a sparse file");
       if (key !== "size") continue;
-      // Nobody means one size for all entries.
-      if (isGlobal || !/^\d{1,16}$/.test(value)) {
+      const size = /^\d{1,16}$/.test(value) ? Number(value) : Number.NaN;
+      // Nobody means one size for all entries; one that isn't exact the library doesn't take.
+      if (isGlobal || !Number.isSafeInteger(size)) {
         throw refused(this.source, "it has an entry with an invalid size");
       }
-      this.nextSize = Number(value);
+      this.nextSize = size;
     }
   }
 
