@@ -16,7 +16,7 @@ import { ggufHeadIn, safetensorsHeaderIn } from "./weight-headers.ts";
 
 /**
  * The files of a planned file's layer; none when it is left out. It isn't in the map when they can't be
- * told without fetching all of it: what is compressed, layers of images.
+ * told without fetching all of it: what is compressed, layers of images; nor are all of thousands of archives.
  */
 export type LayerContents = ReadonlyMap<PlannedFile, readonly ListedFile[]>;
 
@@ -33,6 +33,8 @@ export interface ReadContentsOptions {
 const READS = 8;
 /** A million tensors fit. */
 const MAX_INDEX = 128 * 1024 * 1024;
+/** Files that are listed in all archives, before the next ones are left unread. */
+const MOST_LISTED = 100_000;
 
 /** The files with every unnamed layer as what its first bytes say that it is, where they do. */
 export function recogniseAll(
@@ -64,10 +66,14 @@ export async function readContents(
       if (!tolerates(error)) throw error;
     }
   };
+  let left = MOST_LISTED;
   await mapConcurrently(planned, READS, (file) =>
     tolerantly(async () => {
+      if (file.target.kind === "archive" && left <= 0) return;
       const listed = await listLayer(file, open);
-      if (listed) files.set(file, listed);
+      if (!listed) return;
+      files.set(file, listed);
+      left -= listed.length;
     }),
   );
   const known = [...files.values()].flat();
