@@ -26,8 +26,9 @@ import { UnpackedLayers } from "./unpack/layers.ts";
 import { isArchive } from "./unpack/unpack-layer.ts";
 import { Unpacking } from "./unpack/unpacking.ts";
 
-/** Bytes of all archives, which are unpacked here: what holds configuration has less. */
+/** Bytes of all archives, which are unpacked here, and of what is in them: configuration has less. */
 const MAX_ARCHIVES = 1024 * 1024 * 1024;
+const LIMITS = { maxUnpackedSize: 4 * MAX_ARCHIVES };
 
 export interface ConvertOptions extends Omit<CopyOptions, "referrers"> {
   readonly format: PackFormat;
@@ -135,14 +136,8 @@ async function unpackAll(
   }
   const blobs = new BlobDirectory(join(staging, "source"));
   const unpacked = join(staging, "unpacked");
-  const unpacking = new Unpacking(
-    archives,
-    blobs,
-    new UnpackedLayers(unpacked, `${unpacked}.new`),
-    {
-      signal,
-    },
-  );
+  const layers = new UnpackedLayers(unpacked, `${unpacked}.new`);
+  const unpacking = new Unpacking(archives, blobs, layers, { limits: LIMITS, signal });
   const wanted = archives.map(({ descriptor }) => descriptor);
   const receive: Receiver = (blob, ending) => unpacking.receive(blob, ending);
   await fetchBlobs(wanted, blobs, { client, repository: source, receive, signal });
