@@ -7,25 +7,20 @@ import { mkdir, stat } from "node:fs/promises";
 import { join, relative } from "node:path";
 import { parseArgs } from "node:util";
 import { formatByteSize } from "../src/lib/byte-size.ts";
-
-const targets = [
-  "linux-x64",
-  "linux-arm64",
-  "linux-x64-musl",
-  "linux-arm64-musl",
-  "darwin-x64",
-  "darwin-arm64",
-] as const;
-type Target = (typeof targets)[number];
-
-const root = join(import.meta.dir, "..");
+import {
+  executablePath,
+  outputDirectory,
+  repository,
+  type Target,
+  wantedTargets,
+} from "./targets.ts";
 
 /** @param target undefined for the machine that compiles */
 async function compile(target: Target | undefined, commit: string): Promise<string> {
-  const outfile = join(root, "dist", target ? `ocireg-${target}` : "ocireg");
-  await mkdir(join(root, "dist"), { recursive: true });
+  const outfile = executablePath(target);
+  await mkdir(outputDirectory, { recursive: true });
   await Bun.build({
-    entrypoints: [join(root, "src/main.ts"), join(root, "src/worker.ts")],
+    entrypoints: [join(repository, "src/main.ts"), join(repository, "src/worker.ts")],
     compile: {
       outfile,
       ...(target && { target: `bun-${target}` as Bun.Build.CompileTarget }),
@@ -52,7 +47,7 @@ async function compile(target: Target | undefined, commit: string): Promise<stri
 /** The commit that the sources are at; `unknown` outside of a git checkout. */
 async function currentCommit(): Promise<string> {
   const git = Bun.spawn(["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"], {
-    cwd: root,
+    cwd: repository,
     stdout: "pipe",
     stderr: "ignore",
   });
@@ -60,22 +55,9 @@ async function currentCommit(): Promise<string> {
   return (await git.exited) === 0 && text !== "" ? text : "unknown";
 }
 
-function wanted(): (Target | undefined)[] {
-  const { target } = parseArgs({ options: { target: { type: "string" } } }).values;
-  if (target === undefined) return [undefined];
-  if (target === "all") return [...targets];
-  const found = targets.find((name) => name === target);
-  if (!found) {
-    process.stderr.write(
-      `unknown target ${JSON.stringify(target)}, want ${targets.join(", ")} or all\n`,
-    );
-    process.exit(2);
-  }
-  return [found];
-}
-
 const commit = await currentCommit();
-for (const target of wanted()) {
+const { target: named } = parseArgs({ options: { target: { type: "string" } } }).values;
+for (const target of wantedTargets(named)) {
   const path = await compile(target, commit);
   const { size } = await stat(path);
   process.stdout.write(`${relative(process.cwd(), path)} ${formatByteSize(size)}\n`);

@@ -4,14 +4,17 @@ import { tmpdir } from "node:os";
 import { join, relative, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { compiledBinary } from "../test/support/binary.ts";
+import { findTool } from "../test/support/programs.ts";
 
-const usage = `usage: scripts/test [--long] [PATH…]
+const usage = `usage: scripts/test [--long] [--vllm] [PATH…]
 
-Runs the type checker, the linter, the compiler and the tests: all of test/, or those in PATH….
-The last line says how many passed, failed and were skipped; types, lint and compiling count as one
-test each. With CI=true a skipped test is a failure.
+Runs the type checker, the linter, the compiler and the tests: all of test/ and python/, or those in
+PATH…. The last line says how many passed, failed and were skipped; types, lint and compiling count as
+one test each. With CI=true a skipped test is a failure.
 
   --long   more and longer runs of the tests that can (OCIREG_TEST_LONG=1)
+  --vllm   also what drives vLLM itself, by the Python that OCIREG_VLLM_PYTHON names, or
+           ocireg-vllm-python on PATH: docs/vllm.md says how to make one
 `;
 
 const repository = resolve(import.meta.dir, "..");
@@ -65,6 +68,8 @@ async function runChecker(command: string[]): Promise<void> {
   if (code !== 0) throw new Error(`exit code ${code}`);
 }
 
+const none: Counts = { passed: 0, failed: 0, skipped: [] };
+
 async function runTests(paths: string[], long: boolean, workspace: string): Promise<Counts> {
   const report = join(workspace, "junit.xml");
   const command = [process.execPath, "test", "--isolate", "--no-orphans", "--timeout=30000"];
@@ -82,6 +87,57 @@ async function runTests(paths: string[], long: boolean, workspace: string): Prom
     failed: failed === 0 && code !== 0 ? 1 : failed,
     skipped: skippedIn(await readIfThere(report), count("skip") + count("todo")),
   };
+}
+
+/** The tests of the Python package. @param vllm a Python that has vLLM */
+async function runPythonTests(
+  paths: string[],
+  vllm: string | undefined,
+  workspace: string,
+): Promise<Counts> {
+  const python = await findPython();
+  if (python === undefined) {
+    return { ...none, skipped: ["python: all of it (needs Python 3.9 with pytest, see .ci/run)"] };
+  }
+  const report = join(workspace, "pytest.xml");
+  const { code } = await run(
+    [python, "-m", "pytest", "-q", "--tb=short", `--junitxml=${report}`, ...paths],
+    {
+      TMPDIR: workspace,
+      PYTHONPATH: join(repository, "python", "src"),
+      PYTHONDONTWRITEBYTECODE: "1",
+      OCIREG_EXECUTABLE: await compiledBinary(),
+      OCIREG_TEST_BUN: process.execPath,
+      OCIREG_VLLM_PYTHON: vllm ?? "",
+    },
+  );
+  const xml = await readIfThere(report);
+  const count = (what: string) =>
+    Number(new RegExp(`<testsuite [^>]*${what}="(\\d+)"`).exec(xml)?.[1] ?? 0);
+  const failed = count("failures") + count("errors");
+  const skipped = [...xml.matchAll(skippedByPytest)].map(
+    ([, file, name, reason]) => `${file}: ${decode(`${name} (skipped: ${reason})`)}`,
+  );
+  return {
+    passed: count("tests") - failed - count("skipped"),
+    failed: failed === 0 && code !== 0 ? 1 : failed,
+    skipped,
+  };
+}
+
+const skippedByPytest =
+  /<testcase classname="([^"]*)" name="([^"]*)"[^>]*>\s*<skipped [^>]*message="([^"]*)"/g;
+
+/** A Python that can run the tests: the one of `.ci/run`, else the one on PATH. */
+async function findPython(): Promise<string | undefined> {
+  for (const name of ["ocireg-test-python", "python3"]) {
+    const python = findTool(name);
+    if (python === undefined) continue;
+    const probe = "import pytest, sys; sys.exit(sys.version_info < (3, 9))";
+    const child = Bun.spawn([python, "-c", probe], { stdio: ["ignore", "ignore", "ignore"] });
+    if ((await child.exited) === 0) return python;
+  }
+  return undefined;
 }
 
 async function readIfThere(path: string): Promise<string> {
@@ -102,12 +158,22 @@ function decode(text: string): string {
 }
 
 const { values, positionals } = parseArgs({
-  options: { long: { type: "boolean" }, help: { type: "boolean", short: "h" } },
+  options: {
+    long: { type: "boolean" },
+    vllm: { type: "boolean" },
+    help: { type: "boolean", short: "h" },
+  },
   allowPositionals: true,
 });
 if (values.help) {
   process.stdout.write(usage);
   process.exit(0);
+}
+
+const vllm = process.env["OCIREG_VLLM_PYTHON"] || findTool("ocireg-vllm-python");
+if (values.vllm && vllm === undefined) {
+  process.stderr.write("--vllm needs OCIREG_VLLM_PYTHON, or ocireg-vllm-python on PATH\n");
+  process.exit(2);
 }
 
 const workspace = mkdtempSync(join(tmpdir(), "ocireg-tests-"));
@@ -127,11 +193,21 @@ for (const [signal, code] of [
 let all: Counts[];
 try {
   const paths = positionals.map((path) => `./${relative(repository, resolve(path))}`);
+  const isPython = (path: string) => /^\.\/python(\/|$)/.test(path);
+  const [ours, pythons] = [paths.filter((path) => !isPython(path)), paths.filter(isPython)];
+  const everything = paths.length === 0;
   all = [
     await check("types", () => runChecker([process.execPath, tool("tsc")])),
     await check("lint", () => runChecker([process.execPath, tool("biome"), "check"])),
     await check("compile", () => compiledBinary()),
-    await runTests(paths, values.long ?? false, workspace),
+    everything || ours.length > 0 ? await runTests(ours, values.long ?? false, workspace) : none,
+    everything || pythons.length > 0
+      ? await runPythonTests(
+          everything ? ["python"] : pythons,
+          values.vllm ? vllm : undefined,
+          workspace,
+        )
+      : none,
   ];
 } finally {
   removeWorkspace();
