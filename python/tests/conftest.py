@@ -178,3 +178,12 @@ def large_model(registry: Registry, tmp_path_factory: pytest.TempPathFactory) ->
 @pytest.fixture
 def client() -> ocireg.Client:
     return ocireg.Client()
+
+
+#: Tests that need vLLM, which the everyday run doesn't have.
+collect_ignore = [] if os.environ.get("OCIREG_VLLM_PYTHON") else ["vllm_engine"]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if collect_ignore:
+        terminalreporter.write_line("not run: tests/vllm_engine, which scripts/test --vllm runs")
