@@ -15,7 +15,8 @@ export class Thread {
     onReport: (report: Report) => void,
     onCrash: (error: Error) => void,
   ) {
-    this.#worker = new Worker(entry());
+    // What arrives is garbage a moment later: collected late it would be half of the memory.
+    this.#worker = new Worker(entry(), { smol: true });
     this.#worker.onmessage = ({ data }: MessageEvent<Report>) => onReport(data);
     this.#worker.onerror = ({ message }) =>
       onCrash(new Error(`a transfer thread died: ${message}`));
