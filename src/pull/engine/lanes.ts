@@ -14,6 +14,9 @@ import { Relay } from "./relay.ts";
 import type { SourceState } from "./source-state.ts";
 import { Thread, Threads } from "./threads.ts";
 
+/** What receiving the bytes of a lane costs a thread, and what hashing them costs the blob's own. */
+const RECEIVING = 3;
+const HASHING = 2;
 /** Milliseconds. */
 const REQUEST_STALL = 30_000;
 /** Which part of the time that a pull may stand still one request may. */
@@ -93,7 +96,8 @@ export class Lanes implements Disposable {
     }
     this.#lanes.set(lane.id, lane);
     download.lanes.add(lane);
-    thread.load++;
+    thread.load += RECEIVING;
+    download.home.load += HASHING;
     source.asked(now);
     if (!direct) {
       this.#relay(lane).catch((error) => this.listener.failed(error));
@@ -219,7 +223,8 @@ export class Lanes implements Disposable {
   #end(lane: Lane, problem?: LaneFailure): void {
     if (!this.#lanes.delete(lane.id)) return;
     lane.download.lanes.delete(lane);
-    lane.thread.load--;
+    lane.thread.load -= RECEIVING;
+    lane.download.home.load -= HASHING;
     if (!problem && lane.position === lane.promised) this.#warm++;
     this.listener.ended(lane, problem);
   }
