@@ -13,6 +13,11 @@ export function oneLine(text: string): string {
     .replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, codeOf);
 }
 
+/** A text from outside for a message: in quotes, and at a length that can be read. */
+export function quoted(text: string): string {
+  return JSON.stringify(text.length > 200 ? `${text.slice(0, 200)}…` : text);
+}
+
 /**
  * `value` as JSON on one line, in which what `oneLine` shows as an escape is one, too: JSON itself
  * lets through what ends a line for some programs, and what a terminal obeys.

@@ -3,6 +3,7 @@
  * Every one passes here before it touches a file system.
  */
 import { Failure } from "../lib/failure.ts";
+import { quoted } from "../lib/one-line.ts";
 
 /** Components in a path. */
 export const MAX_DEPTH = 32;
@@ -25,7 +26,7 @@ export const RESERVED_DIRECTORY = ".ocireg";
  */
 export function checkedPath(text: string, source: string): string {
   const reject = (reason: string) =>
-    new Failure("content", `refused the path ${quote(text)} of ${source}: ${reason}`);
+    new Failure("content", `refused the path ${quoted(text)} of ${source}: ${reason}`);
 
   if (text === "") throw reject("it is empty");
   if (Buffer.byteLength(text) > MAX_PATH) throw reject(`it is longer than ${MAX_PATH} bytes`);
@@ -60,7 +61,7 @@ export function checkedPath(text: string, source: string): string {
 export function checkedFilePath(text: string, source: string): string {
   const path = checkedPath(text, source);
   if (path === "" || text.endsWith("/")) {
-    throw new Failure("content", `refused the path ${quote(text)} of ${source}: it names no file`);
+    throw new Failure("content", `refused the path ${quoted(text)} of ${source}: it names no file`);
   }
   return path;
 }
@@ -125,11 +126,7 @@ function collision(path: string, components: readonly string[], source: string):
   return new Failure(
     "content",
     path === earlier
-      ? `refused the path ${quote(path)} of ${source}: it is there already`
-      : `refused the path ${quote(path)} of ${source}: it collides with ${quote(earlier)}`,
+      ? `refused the path ${quoted(path)} of ${source}: it is there already`
+      : `refused the path ${quoted(path)} of ${source}: it collides with ${quoted(earlier)}`,
   );
-}
-
-function quote(text: string): string {
-  return JSON.stringify(text.length > 200 ? `${text.slice(0, 200)}…` : text);
 }

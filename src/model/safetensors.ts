@@ -4,6 +4,7 @@
  */
 import { Failure } from "../lib/failure.ts";
 import { findDuplicateKey } from "../lib/json.ts";
+import { quoted } from "../lib/one-line.ts";
 import { parseJson } from "./json.ts";
 
 /** Bytes before the JSON. */
@@ -84,7 +85,7 @@ export function parseSafetensorsHeader(
   let dataLength = 0;
   for (const [start, end, name] of ranges) {
     if (start !== dataLength) {
-      throw malformed(source, `tensor ${quote(name)} starts at ${start}, not at ${dataLength}`);
+      throw malformed(source, `tensor ${quoted(name)} starts at ${start}, not at ${dataLength}`);
     }
     dataLength = end;
   }
@@ -115,7 +116,7 @@ function parseHeader(json: Uint8Array, source: string): Record<string, unknown> 
     throw malformed(source, "its header isn't JSON in UTF-8");
   }
   const duplicate = findDuplicateKey(text);
-  if (duplicate !== undefined) throw malformed(source, `${quote(duplicate)} stands there twice`);
+  if (duplicate !== undefined) throw malformed(source, `${quoted(duplicate)} stands there twice`);
   return value as Record<string, unknown>;
 }
 
@@ -131,7 +132,7 @@ function parseTensor(
   value: unknown,
   source: string,
 ): { tensor: Tensor; start: number } {
-  const fail = (reason: string) => malformed(source, `tensor ${quote(name)} ${reason}`);
+  const fail = (reason: string) => malformed(source, `tensor ${quoted(name)} ${reason}`);
   if (!isObject(value)) throw fail("isn't an object");
   const { dtype, shape, data_offsets: offsets } = value;
   if (typeof dtype !== "string") throw fail("has no dtype");
@@ -139,7 +140,7 @@ function parseTensor(
   if (!isCounts(offsets) || offsets.length !== 2) throw fail("has no valid data_offsets");
   const [start = 0, end = 0] = offsets;
   const bits = bitsOf(dtype);
-  if (bits === undefined) throw fail(`has the unknown dtype ${quote(dtype)}`);
+  if (bits === undefined) throw fail(`has the unknown dtype ${quoted(dtype)}`);
   const length = end - start;
   const elements = product(shape);
   if (elements * bits !== length * 8 || length < 0 || length > MAX_TENSOR) {
@@ -163,8 +164,4 @@ function isCounts(value: unknown): value is number[] {
 
 function malformed(source: string, reason: string): Failure {
   return new Failure("content", `${source} isn't a valid safetensors file: ${reason}`);
-}
-
-function quote(text: string): string {
-  return JSON.stringify(text.length > 200 ? `${text.slice(0, 200)}…` : text);
 }

@@ -1,8 +1,9 @@
 import type { ParsedTarEntry } from "modern-tar";
+import { quoted } from "../../lib/one-line.ts";
 import { checkedFilePath, checkedPath, PathSet } from "../../model/path.ts";
 import type { Content, ContentFiles } from "./content-files.ts";
 import type { FileEntry } from "./layer.ts";
-import { quoted, refused } from "./refusal.ts";
+import { refused } from "./refusal.ts";
 
 /**
  * Reads the archive of an artifact: files, directories and hard links to files before them, and

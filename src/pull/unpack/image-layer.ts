@@ -1,8 +1,9 @@
 import type { ParsedTarEntry } from "modern-tar";
+import { quoted } from "../../lib/one-line.ts";
 import { checkedPath, PathSet } from "../../model/path.ts";
 import type { ContentFiles } from "./content-files.ts";
 import type { ImageEntry } from "./layer.ts";
-import { quoted, refused } from "./refusal.ts";
+import { refused } from "./refusal.ts";
 
 /** The folder of an image in which a model lies. */
 export const MODEL_FOLDER = "models";

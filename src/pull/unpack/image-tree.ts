@@ -1,10 +1,11 @@
 /** The `models/` of a container image: its layers, applied one upon the other. */
 import { Failure } from "../../lib/failure.ts";
+import { quoted } from "../../lib/one-line.ts";
 import { checkedFilePath, MAX_DEPTH } from "../../model/path.ts";
 import type { Content } from "./content-files.ts";
 import { MODEL_FOLDER } from "./image-layer.ts";
 import type { ImageEntry, UnpackedLayer } from "./layer.ts";
-import { quoted, refused } from "./refusal.ts";
+import { refused } from "./refusal.ts";
 
 /** A file of the image as the topmost layer shows it. */
 export interface ImageFile extends Content {

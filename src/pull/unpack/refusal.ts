@@ -25,8 +25,3 @@ export function tooMany(source: string, most: number): Failure {
     `it has more entries than the ${most} that are allowed; if you trust it, raise --max-archive-entries`,
   );
 }
-
-/** A text from outside for a message, at a length that can be read. */
-export function quoted(text: string): string {
-  return JSON.stringify(text.length > 200 ? `${text.slice(0, 200)}…` : text);
-}
