@@ -38,19 +38,32 @@ export async function writeFileDurably(
   mode = 0o644,
 ): Promise<void> {
   try {
-    const handle = await open(temporary, "wx", mode);
-    try {
-      await writeFully(handle, typeof content === "string" ? Buffer.from(content) : content, 0);
-      await handle.datasync();
-    } finally {
-      await handle.close();
-    }
+    await writeSynced(temporary, content, mode);
     await rename(temporary, path);
   } catch (error) {
     await unlink(temporary).catch(() => {});
     throw error;
   }
   await syncDirectory(dirname(path));
+}
+
+/**
+ * Writes a file that isn't there yet, and syncs its data; its name isn't synced.
+ *
+ * @param mode what the umask leaves of it are the file's permissions
+ */
+export async function writeSynced(
+  path: string,
+  content: string | Uint8Array,
+  mode = 0o644,
+): Promise<void> {
+  const handle = await open(path, "wx", mode);
+  try {
+    await writeFully(handle, typeof content === "string" ? Buffer.from(content) : content, 0);
+    await handle.datasync();
+  } finally {
+    await handle.close();
+  }
 }
 
 /** Writes all of `chunk` at `position`, in bytes from the start: one write may take only a part. */

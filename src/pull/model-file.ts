@@ -1,7 +1,7 @@
 /** A file of a model while the model is put together. */
-import { mkdir, open } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { writeFully } from "../lib/durable.ts";
+import { writeSynced } from "../lib/durable.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import { type Digest, digestOf } from "../oci/digest.ts";
 import type { BlobDirectory } from "./blobs.ts";
@@ -27,7 +27,7 @@ export function blobFile(
   return { path, source: blobs.path(digest), size, digest, origin: "blob" };
 }
 
-/** Writes a file that the artifact lacks into `staging`, durably. */
+/** Writes a file that the artifact lacks into `staging`; its content is synced. */
 export async function writeText(
   path: string,
   content: string,
@@ -36,12 +36,6 @@ export async function writeText(
   const bytes = Buffer.from(content);
   const source = join(staging, "written", path);
   await mkdir(dirname(source), { recursive: true });
-  const handle = await open(source, "wx", 0o644);
-  try {
-    await writeFully(handle, bytes, 0);
-    await handle.datasync();
-  } finally {
-    await handle.close();
-  }
+  await writeSynced(source, bytes);
   return { path, source, size: bytes.byteLength, digest: digestOf(bytes), origin: "written" };
 }

@@ -1,9 +1,9 @@
 /** Archives that were unpacked, each in a directory of its own that outlives the process. */
-import { mkdir, open, rename, rm } from "node:fs/promises";
+import { mkdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { Type } from "@sinclair/typebox";
 import { TypeCompiler } from "@sinclair/typebox/compiler";
-import { errorCode, makeDirectory, syncDirectory, writeFully } from "../../lib/durable.ts";
+import { errorCode, makeDirectory, syncDirectory, writeSynced } from "../../lib/durable.ts";
 import { readSmallFile } from "../../lib/small-file.ts";
 import { checkedPath } from "../../model/path.ts";
 import { DigestText } from "../../oci/descriptor.ts";
@@ -69,7 +69,7 @@ export class UnpackedLayers {
     await mkdir(working);
     try {
       const entries = await unpackLayer(file, path, working, options);
-      await writeList(join(working, LIST_NAME), entries);
+      await writeSynced(join(working, LIST_NAME), JSON.stringify(entries));
       await syncDirectory(working);
       await makeDirectory(this.root);
       await replaceDirectory(directory, working);
@@ -97,16 +97,6 @@ async function replaceDirectory(directory: string, by: string): Promise<void> {
     await rename(by, directory);
   }
   await syncDirectory(join(directory, ".."));
-}
-
-async function writeList(path: string, entries: readonly ImageEntry[]): Promise<void> {
-  const handle = await open(path, "wx", 0o644);
-  try {
-    await writeFully(handle, Buffer.from(JSON.stringify(entries)), 0);
-    await handle.datasync();
-  } finally {
-    await handle.close();
-  }
 }
 
 async function readList(path: string): Promise<readonly ImageEntry[] | undefined> {

@@ -1,6 +1,6 @@
-import { open, readFile, rm, rmdir } from "node:fs/promises";
+import { readFile, rm, rmdir } from "node:fs/promises";
 import { dirname } from "node:path";
-import { isMissing } from "../../lib/durable.ts";
+import { isMissing, writeSynced } from "../../lib/durable.ts";
 import { KeyedLock } from "../../lib/lock.ts";
 import { LruCache } from "../../lib/lru.ts";
 import { mapConcurrently } from "../../lib/pool.ts";
@@ -87,7 +87,7 @@ export class FilesystemManifests implements ManifestStore {
     const subject = subjectOf(manifest)?.digest;
     const temporary = this.layout.temporaryPath();
     try {
-      await writeSynced(temporary, bytes);
+      await writeSynced(temporary, bytes, 0o666);
       await this.blobs.adopt(temporary, digest);
     } finally {
       await rm(temporary, { force: true });
@@ -243,16 +243,6 @@ function declaredMediaType(bytes: Uint8Array): string | undefined {
     return typeof mediaType === "string" ? mediaType : undefined;
   } catch {
     return undefined;
-  }
-}
-
-async function writeSynced(path: string, bytes: Uint8Array): Promise<void> {
-  const handle = await open(path, "wx");
-  try {
-    await handle.writeFile(bytes);
-    await handle.datasync();
-  } finally {
-    await handle.close();
   }
 }
 
