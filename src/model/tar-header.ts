@@ -1,4 +1,7 @@
-/** The headers of a tar archive, for who reads them without what lies between (POSIX pax, GNU). */
+/**
+ * The headers of a tar archive (POSIX pax, GNU), for who reads them without what lies between, and for
+ * who looks at them before a library does.
+ */
 import { Failure } from "../lib/failure.ts";
 
 export const TAR_BLOCK = 512;
@@ -15,8 +18,12 @@ export interface TarHeader {
   readonly linkname: string;
 }
 
-/** Types whose entries have no data, whatever their size field says. */
 const bodyless = new Set(["1", "2", "3", "4", "5", "6"]);
+
+/** Whether entries of a type have no data, whatever their size field says. */
+export function isBodyless(type: string): boolean {
+  return bodyless.has(type);
+}
 
 /**
  * @param block of {@link TAR_BLOCK} bytes
@@ -26,15 +33,14 @@ const bodyless = new Set(["1", "2", "3", "4", "5", "6"]);
 export function parseTarHeader(block: Uint8Array, source: string): TarHeader | undefined {
   if (block.byteLength < TAR_BLOCK) throw malformed(source, "it is cut");
   if (block.every((byte) => byte === 0)) return undefined;
-  const sum = block.reduce((total, byte, at) => total + (at >= 148 && at < 156 ? 32 : byte), 0);
-  if (octal(block.subarray(148, 156)) !== sum) throw malformed(source, "a checksum is wrong");
+  if (!hasTarChecksum(block)) throw malformed(source, "a checksum is wrong");
   const type = String.fromCharCode(block[156] || 0x30);
-  const size = numberIn(block.subarray(124, 136));
+  const size = tarSize(block);
   if (!Number.isSafeInteger(size)) throw malformed(source, "a size is invalid");
   const isUstar = text(block.subarray(257, 263)) === "ustar";
   const prefix = isUstar ? text(block.subarray(345, 500)) : "";
   const name = text(block.subarray(0, 100));
-  const hasData = !bodyless.has(type);
+  const hasData = !isBodyless(type);
   return {
     name: prefix === "" ? name : `${prefix}/${name}`,
     type,
@@ -44,18 +50,21 @@ export function parseTarHeader(block: Uint8Array, source: string): TarHeader | u
   };
 }
 
-/** Records are `<length> <key>=<value>\n`. @throws {Failure} `content` */
-export function parsePax(bytes: Uint8Array, source: string): Map<string, string> {
-  const records = new Map<string, string>();
+/**
+ * The records of a PAX header, `<length> <key>=<value>\n`, in their order: a value may hold anything,
+ * line feeds too. Undefined when it is malformed.
+ */
+export function paxRecords(
+  bytes: Uint8Array,
+): (readonly [key: string, value: string])[] | undefined {
+  const records: [string, string][] = [];
   for (let start = 0; start < bytes.byteLength; ) {
     const digits = /^\d{1,7} /.exec(String.fromCharCode(...bytes.subarray(start, start + 8)))?.[0];
     const end = start + Number(digits ?? 0);
     const record = new TextDecoder().decode(bytes.subarray(start + (digits?.length ?? 0), end));
     const equals = record.indexOf("=");
-    if (end > bytes.byteLength || equals < 1 || !record.endsWith("\n")) {
-      throw malformed(source, "a PAX header is");
-    }
-    records.set(record.slice(0, equals), record.slice(equals + 1, -1));
+    if (end > bytes.byteLength || equals < 1 || !record.endsWith("\n")) return undefined;
+    records.push([record.slice(0, equals), record.slice(equals + 1, -1)]);
     start = end;
   }
   return records;
@@ -66,15 +75,27 @@ export function paddedSize(size: number): number {
   return Math.ceil(size / TAR_BLOCK) * TAR_BLOCK;
 }
 
-/** Octal digits, or base 256 when the first bit is set. */
-function numberIn(field: Uint8Array): number {
+/** What the size field of a header says, in bytes; NaN or no exact number when that is invalid. */
+export function tarSize(block: Uint8Array): number {
+  const field = block.subarray(124, 136);
   const first = field[0] ?? 0;
+  // Octal digits, or base 256 when the first bit is set.
   if (!(first & 0x80)) return octal(field);
   return field.subarray(1).reduce((size, byte) => size * 256 + byte, first & 0x7f);
 }
 
+/** Whether the sum of a header's bytes is what it says, its own field counted as spaces. */
+export function hasTarChecksum(block: Uint8Array): boolean {
+  const field = block.subarray(148, 156);
+  const sum = (bytes: Uint8Array) => bytes.reduce((total, byte) => total + byte, 0);
+  return sum(block) - sum(field) + field.byteLength * 0x20 === octal(field);
+}
+
+/** NaN when it is no number. */
 function octal(field: Uint8Array): number {
-  const digits = text(field).trim();
+  const digits = String.fromCharCode(...field)
+    .replace(/[\0 ]+$/, "")
+    .replace(/^ +/, "");
   return /^[0-7]*$/.test(digits) ? Number.parseInt(digits || "0", 8) : Number.NaN;
 }
 

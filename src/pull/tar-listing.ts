@@ -1,7 +1,7 @@
 /** What is in a tar archive, read from its headers alone: what lies between them is skipped. */
 import { Failure } from "../lib/failure.ts";
 import { checkedFilePath, PathSet } from "../model/path.ts";
-import { paddedSize, parsePax, parseTarHeader, TAR_BLOCK, text } from "../model/tar-header.ts";
+import { paddedSize, parseTarHeader, paxRecords, TAR_BLOCK, text } from "../model/tar-header.ts";
 import { readerWithin, readingAhead } from "./partial-readers.ts";
 import type { RangeReader } from "./range-reader.ts";
 
@@ -77,7 +77,9 @@ interface Corrections {
 function parse(type: string, bytes: Uint8Array, source: string): Corrections {
   if (type === "L") return { name: text(bytes) };
   if (type === "K") return { linkname: text(bytes) };
-  const records = parsePax(bytes, source);
+  const found = paxRecords(bytes);
+  if (!found) throw new Failure("content", `the archive ${source} has a malformed PAX header`);
+  const records = new Map(found);
   const name = records.get("path");
   const linkname = records.get("linkpath");
   const size = records.get("size");

@@ -3,18 +3,22 @@
  * in silence as something else: it takes every type that it doesn't know, such as GNU's sparse
  * files, for a plain file, skips a size that it can't read, and buffers 8 MiB of metadata.
  */
+import {
+  hasTarChecksum,
+  isBodyless,
+  paddedSize,
+  paxRecords,
+  TAR_BLOCK,
+  tarSize,
+} from "../../model/tar-header.ts";
 import { malformed, refused } from "./refusal.ts";
 
-const BLOCK = 512;
-
-/** Types whose entries have no data, whatever their size field says. */
-const bodyless = new Set(["1", "2", "3", "4", "5", "6"]);
 const files = new Set(["0", "\0", "7"]);
 const metadata = new Set(["x", "g", "L", "K"]);
 
 /** Is shown a tar archive chunk by chunk. */
 export class TarGuard {
-  private readonly block = new Uint8Array(BLOCK);
+  private readonly block = new Uint8Array(TAR_BLOCK);
   /** Bytes of the header block that have come. */
   private filled = 0;
   /** Bytes until the next header block. */
@@ -50,11 +54,11 @@ export class TarGuard {
         this.skip -= length;
         at += length;
       } else {
-        const length = Math.min(BLOCK - this.filled, chunk.byteLength - at);
+        const length = Math.min(TAR_BLOCK - this.filled, chunk.byteLength - at);
         this.block.set(chunk.subarray(at, at + length), this.filled);
         this.filled += length;
         at += length;
-        if (this.filled === BLOCK) {
+        if (this.filled === TAR_BLOCK) {
           this.filled = 0;
           this.readHeader();
         }
@@ -70,7 +74,7 @@ export class TarGuard {
       return;
     }
     this.zeros = 0;
-    if (!hasChecksum(block)) throw malformed(this.source, "the checksum of a header is wrong");
+    if (!hasTarChecksum(block)) throw malformed(this.source, "the checksum of a header is wrong");
     const type = String.fromCharCode(block[156] ?? 0);
     if (metadata.has(type)) {
       // Of two such headers before an entry the library keeps the later.
@@ -85,13 +89,13 @@ export class TarGuard {
       if (type === "x" || type === "g") {
         this.pax = { bytes: new Uint8Array(size), isGlobal: type === "g", filled: 0 };
       }
-      this.skip = padded(size);
+      this.skip = paddedSize(size);
       return;
     }
-    if (!files.has(type) && !bodyless.has(type)) {
+    if (!files.has(type) && !isBodyless(type)) {
       throw refused(this.source, `it has an entry of the unsupported type ${JSON.stringify(type)}`);
     }
-    this.skip = bodyless.has(type) ? 0 : padded(this.nextSize ?? this.sizeField());
+    this.skip = isBodyless(type) ? 0 : paddedSize(this.nextSize ?? this.sizeField());
     this.nextSize = undefined;
   }
 
@@ -103,7 +107,9 @@ export class TarGuard {
     this.pax.filled += part.byteLength;
     if (this.pax.filled < collected.byteLength) return;
     this.pax = undefined;
-    for (const { key, value } of this.paxRecords(collected)) {
+    const records = paxRecords(collected);
+    if (!records) throw refused(this.source, "it has a malformed PAX header");
+    for (const [key, value] of records) {
       if (key.startsWith("GNU.sparse.")) throw refused(this.source, "it has a sparse file");
       if (key !== "size") continue;
       const size = /^\d{1,16}$/.test(value) ? Number(value) : Number.NaN;
@@ -115,53 +121,11 @@ export class TarGuard {
     }
   }
 
-  /** Records are `<length> <key>=<value>\n`, and a value may hold anything, line feeds too. */
-  private *paxRecords(bytes: Uint8Array): Generator<{ key: string; value: string }> {
-    for (let start = 0; start < bytes.byteLength; ) {
-      const digits = /^\d{1,7} /.exec(
-        String.fromCharCode(...bytes.subarray(start, start + 8)),
-      )?.[0];
-      const end = start + Number(digits ?? 0);
-      const text = new TextDecoder().decode(bytes.subarray(start + (digits?.length ?? 0), end));
-      const equals = text.indexOf("=");
-      if (end > bytes.byteLength || equals < 1 || !text.endsWith("\n")) {
-        throw refused(this.source, "it has a malformed PAX header");
-      }
-      yield { key: text.slice(0, equals), value: text.slice(equals + 1, -1) };
-      start = end;
-    }
-  }
-
-  /** Octal digits, or base 256 when the first bit is set. */
   private sizeField(): number {
-    const field = this.block.subarray(124, 136);
-    let size = 0;
-    if ((field[0] ?? 0) & 0x80) {
-      for (const byte of [(field[0] ?? 0) & 0x7f, ...field.subarray(1)]) size = size * 256 + byte;
-    } else {
-      size = octal(field);
-    }
-    if (!Number.isSafeInteger(size))
+    const size = tarSize(this.block);
+    if (!Number.isSafeInteger(size)) {
       throw refused(this.source, "it has an entry with an invalid size");
+    }
     return size;
   }
-}
-
-/** Whether the sum of a header's bytes is what it says, its own field counted as spaces. */
-function hasChecksum(block: Uint8Array): boolean {
-  const field = block.subarray(148, 156);
-  const sum = (bytes: Uint8Array) => bytes.reduce((total, byte) => total + byte, 0);
-  return sum(block) - sum(field) + field.byteLength * 0x20 === octal(field);
-}
-
-/** NaN when it is no number. */
-function octal(field: Uint8Array): number {
-  const digits = String.fromCharCode(...field)
-    .replace(/[\0 ]+$/, "")
-    .trimStart();
-  return /^[0-7]*$/.test(digits) ? Number.parseInt(digits || "0", 8) : Number.NaN;
-}
-
-function padded(size: number): number {
-  return Math.ceil(size / BLOCK) * BLOCK;
 }
