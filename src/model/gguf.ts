@@ -14,6 +14,11 @@ export interface GgufHead {
   readonly parameters: number;
 }
 
+/** Whether it is a projector, which turns images into tokens: no model by itself. */
+export function isProjector({ values }: Pick<GgufHead, "values">): boolean {
+  return values.get("general.architecture") === "clip";
+}
+
 const MAGIC = 0x46554747;
 const STRING = 8;
 const ARRAY = 9;

@@ -55,6 +55,17 @@ export interface PlannedFile {
   readonly layerName?: string;
 }
 
+/** The planned shards of an encoding; a layer that stands there twice is one file. */
+export function shardsOf(
+  files: readonly PlannedFile[],
+  encoding: (Target & { kind: "shard" })["encoding"],
+): PlannedFile[] {
+  const shards = files.filter(
+    ({ target }) => target.kind === "shard" && target.encoding === encoding,
+  );
+  return [...new Map(shards.map((file) => [file.descriptor.digest, file])).values()];
+}
+
 /**
  * The path that a layer's annotations give it, undefined when they give none: ModelPack's file path
  * first, then the name in its file metadata, then the title.

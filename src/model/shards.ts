@@ -2,10 +2,14 @@
  * Which name each weight file gets when the manifest gives none: only the files' own headers tell.
  */
 import { Failure } from "../lib/failure.ts";
+import { type GgufHead, isProjector } from "./gguf.ts";
 import { parseJson } from "./json.ts";
 import { checkedFilePath } from "./path.ts";
+import type { SafetensorsHeader } from "./safetensors.ts";
 
 export const SAFETENSORS_INDEX = "model.safetensors.index.json";
+/** Bytes of an index that is read into memory: a million tensors fit. */
+export const MAX_INDEX = 128 * 1024 * 1024;
 
 /** What a layer's own header says. */
 export interface Shard {
@@ -13,6 +17,10 @@ export interface Shard {
   readonly tensors: readonly string[];
   /** Bytes of tensor data. */
   readonly dataLength: number;
+}
+
+export function shardOf({ tensors, dataLength }: SafetensorsHeader): Shard {
+  return { tensors: [...tensors.keys()], dataLength };
 }
 
 export interface NamedShards {
@@ -78,6 +86,22 @@ function matchShards(
   if (missing !== undefined)
     throw mismatch(`no layer has the tensors of ${JSON.stringify(missing)}`);
   return names;
+}
+
+/**
+ * Names GGUF layers: a projector, the only other one, or the shards of one model.
+ *
+ * @throws {Failure} as {@link nameGgufShards}
+ */
+export function nameGguf(heads: readonly Pick<GgufHead, "values">[]): string[] {
+  const shards = heads.filter((head) => !isProjector(head));
+  const splits = shards.map(({ values }) => ({
+    no: Number(values.get("split.no")),
+    count: Number(values.get("split.count")),
+  }));
+  const names = shards.length === 1 ? ["model.gguf"] : nameGgufShards(splits);
+  let next = 0;
+  return heads.map((head) => (isProjector(head) ? "model.mmproj" : (names[next++] ?? "")));
 }
 
 /**

@@ -4,8 +4,8 @@ import { mapConcurrently } from "../lib/pool.ts";
 import { formatCount } from "../model/docker-pack.ts";
 import { ggufFacts, type ModelFacts, safetensorsFacts } from "../model/facts.ts";
 import type { ModelDescription } from "../model/format.ts";
-import { firstGgufValues, type GgufHead, parseGgufHead } from "../model/gguf.ts";
-import { parseJson } from "../model/json.ts";
+import { firstGgufValues, type GgufHead, isProjector, parseGgufHead } from "../model/gguf.ts";
+import { asObject, asText, parseJson } from "../model/json.ts";
 import { licenseId, licenseOfText, licensesOfReadme, unique } from "../model/licenses.ts";
 import { SAFETENSORS_PREFIX, safetensorsHeaderLength } from "../model/safetensors.ts";
 import { type Allowance, OutOfReach } from "./blob-reader.ts";
@@ -128,8 +128,9 @@ type GgufValues = GgufHead["values"];
 
 /** Whether it is a projector or an adapter: no model by itself. */
 function isAddition(values: GgufValues): boolean {
-  const isProjector = values.get("general.architecture") === "clip";
-  return isProjector || ["mmproj", "adapter"].includes(String(values.get("general.type")));
+  return (
+    isProjector({ values }) || ["mmproj", "adapter"].includes(String(values.get("general.type")))
+  );
 }
 
 function splitNumber(values: GgufValues): number {
@@ -170,12 +171,4 @@ async function readLicenses(files: ReadonlyMap<string, ListedFile>): Promise<rea
 
 async function readText({ content }: ListedFile): Promise<string> {
   return new TextDecoder().decode(await content.read(0, TEXT));
-}
-
-function asText(value: unknown): string | undefined {
-  return typeof value === "string" && value !== "" ? value : undefined;
-}
-
-function asObject(value: unknown): Record<string, unknown> {
-  return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
 }

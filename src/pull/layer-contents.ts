@@ -5,8 +5,15 @@
 import { Failure } from "../lib/failure.ts";
 import { mapConcurrently } from "../lib/pool.ts";
 import { checkedFilePath } from "../model/path.ts";
-import type { PlannedFile, Target } from "../model/planned-file.ts";
-import { nameGgufShards, nameShards, parseWeightMap, SAFETENSORS_INDEX } from "../model/shards.ts";
+import { type PlannedFile, shardsOf, type Target } from "../model/planned-file.ts";
+import {
+  MAX_INDEX,
+  nameGguf,
+  nameShards,
+  parseWeightMap,
+  SAFETENSORS_INDEX,
+  shardOf,
+} from "../model/shards.ts";
 import { OutOfReach } from "./blob-reader.ts";
 import { openedWhenRead } from "./partial-readers.ts";
 import type { RangeReader } from "./range-reader.ts";
@@ -31,8 +38,6 @@ export interface ReadContentsOptions {
 
 /** Layers that are read at a time. */
 const READS = 8;
-/** A million tensors fit. */
-const MAX_INDEX = 128 * 1024 * 1024;
 /** Files that are listed in all archives, before the next ones are left unread. */
 const MOST_LISTED = 100_000;
 
@@ -89,7 +94,7 @@ export async function readContents(
   }
   const gguf = shardsOf(planned, "gguf");
   await tolerantly(async () => {
-    for (const [file, listed] of await nameGguf(gguf, open)) files.set(file, listed);
+    for (const [file, listed] of await nameGgufLayers(gguf, open)) files.set(file, listed);
   });
   return files;
 }
@@ -146,17 +151,6 @@ function isNamed(file: PlannedFile, files: LayerContents): boolean {
   return file.target.kind === "shard" || files.has(file);
 }
 
-function shardsOf(
-  planned: readonly PlannedFile[],
-  encoding: (Target & { kind: "shard" })["encoding"],
-): PlannedFile[] {
-  const shards = planned.filter(
-    ({ target }) => target.kind === "shard" && target.encoding === encoding,
-  );
-  // A layer that stands there twice is one file.
-  return [...new Map(shards.map((file) => [file.descriptor.digest, file])).values()];
-}
-
 async function nameSafetensors(
   shards: readonly PlannedFile[],
   index: ListedFile | undefined,
@@ -165,8 +159,7 @@ async function nameSafetensors(
 ): Promise<Named> {
   const headers = await mapConcurrently(shards, READS, async (file) => {
     const source = `the layer ${file.descriptor.digest}`;
-    const { tensors, dataLength } = await safetensorsHeaderIn(await open(file), source);
-    return { tensors: [...tensors.keys()], dataLength };
+    return shardOf(await safetensorsHeaderIn(await open(file), source));
   });
   if (index && index.size > maxIndex) {
     throw new Failure("content", `${SAFETENSORS_INDEX} of the artifact has ${index.size} bytes`);
@@ -180,23 +173,10 @@ async function nameSafetensors(
   });
 }
 
-async function nameGguf(layers: readonly PlannedFile[], open: Open): Promise<Named> {
-  const heads = await mapConcurrently(layers, READS, async (file) => {
-    const { digest } = file.descriptor;
-    return { file, head: await ggufHeadIn(await open(file), `the layer ${digest}`) };
-  });
-  const isProjector = ({ head }: (typeof heads)[number]) =>
-    head.values.get("general.architecture") === "clip";
-  const shards = heads.filter((entry) => !isProjector(entry));
-  const names =
-    shards.length === 1
-      ? ["model.gguf"]
-      : nameGgufShards(
-          shards.map(({ head: { values } }) => ({
-            no: Number(values.get("split.no")),
-            count: Number(values.get("split.count")),
-          })),
-        );
-  const paths = new Map(shards.map(({ file }, i) => [file, names[i] ?? ""]));
-  return layers.map((file) => [file, [wholeLayer(file, paths.get(file) ?? "model.mmproj", open)]]);
+async function nameGgufLayers(layers: readonly PlannedFile[], open: Open): Promise<Named> {
+  const heads = await mapConcurrently(layers, READS, async (file) =>
+    ggufHeadIn(await open(file), `the layer ${file.descriptor.digest}`),
+  );
+  const names = nameGguf(heads);
+  return layers.map((file, i) => [file, [wholeLayer(file, names[i] ?? "", open)]]);
 }

@@ -1,21 +1,21 @@
 /** Gives weight files the names that only their headers tell, and shards an index. */
 import { Failure } from "../lib/failure.ts";
+import type { GgufHead } from "../model/gguf.ts";
 import { checkedFilePath } from "../model/path.ts";
-import { completeShards, type PlannedFile } from "../model/planned-file.ts";
+import { completeShards, type PlannedFile, shardsOf } from "../model/planned-file.ts";
 import {
   indexOf,
-  nameGgufShards,
+  MAX_INDEX,
+  nameGguf,
   nameShards,
   parseWeightMap,
   SAFETENSORS_INDEX,
   type Shard,
+  shardOf,
 } from "../model/shards.ts";
 import type { BlobDirectory } from "./blobs.ts";
 import { blobFile, type ModelFile, writeText } from "./model-file.ts";
 import { readGgufHead, readSafetensorsHeader } from "./weight-headers.ts";
-
-/** Bytes of an index that is read into memory: a million tensors fit. */
-const MAX_INDEX = 128 * 1024 * 1024;
 
 /**
  * The weight layers among `files` whose names only their headers tell, and an index of them if that
@@ -31,8 +31,8 @@ export async function nameWeights(
   staging: string,
 ): Promise<ModelFile[]> {
   return [
-    ...(await nameSafetensors(ofEncoding(files, "safetensors"), model, blobs, staging)),
-    ...(await nameGguf(ofEncoding(files, "gguf"), blobs)),
+    ...(await nameSafetensors(shardsOf(files, "safetensors"), model, blobs, staging)),
+    ...(await nameGgufLayers(shardsOf(files, "gguf"), blobs)),
   ];
 }
 
@@ -78,35 +78,23 @@ export async function checkIndex(model: readonly ModelFile[], isWhole: boolean):
 }
 
 async function readShard(path: string, source: string): Promise<Shard> {
-  const { tensors, dataLength } = await readSafetensorsHeader(path, source);
-  return { tensors: [...tensors.keys()], dataLength };
-}
-
-function ofEncoding(
-  files: readonly PlannedFile[],
-  encoding: "safetensors" | "gguf",
-): PlannedFile["descriptor"][] {
-  const matching = files.filter(
-    ({ target }) => target.kind === "shard" && target.encoding === encoding,
-  );
-  // A layer that stands there twice is one file.
-  return [...new Map(matching.map(({ descriptor }) => [descriptor.digest, descriptor])).values()];
+  return shardOf(await readSafetensorsHeader(path, source));
 }
 
 async function nameSafetensors(
-  layers: readonly PlannedFile["descriptor"][],
+  layers: readonly PlannedFile[],
   model: readonly ModelFile[],
   blobs: BlobDirectory,
   staging: string,
 ): Promise<ModelFile[]> {
   if (layers.length === 0) return [];
   const shards: Shard[] = [];
-  for (const { digest } of layers) {
-    shards.push(await readShard(blobs.path(digest), `the layer ${digest}`));
+  for (const { descriptor } of layers) {
+    shards.push(await readShard(blobs.path(descriptor.digest), `the layer ${descriptor.digest}`));
   }
   const index = model.find(({ path }) => path === SAFETENSORS_INDEX);
   const { names, index: written } = nameShards(shards, index && (await readWeightMap(index)));
-  const named = layers.flatMap((descriptor, i) => {
+  const named = layers.flatMap(({ descriptor }, i) => {
     const path = names[i];
     return path === undefined
       ? []
@@ -124,23 +112,15 @@ async function readWeightMap({ source, size }: ModelFile): Promise<Map<string, s
   return parseWeightMap(await Bun.file(source).bytes());
 }
 
-async function nameGguf(
-  layers: readonly PlannedFile["descriptor"][],
+async function nameGgufLayers(
+  layers: readonly PlannedFile[],
   blobs: BlobDirectory,
 ): Promise<ModelFile[]> {
-  const named: ModelFile[] = [];
-  const splits: { no: number; count: number }[] = [];
-  const shards: PlannedFile["descriptor"][] = [];
-  for (const descriptor of layers) {
+  const heads: GgufHead[] = [];
+  for (const { descriptor } of layers) {
     const source = `the layer ${descriptor.digest}`;
-    const { values } = await readGgufHead(blobs.path(descriptor.digest), source);
-    if (values.get("general.architecture") === "clip") {
-      named.push(blobFile(descriptor, "model.mmproj", blobs));
-      continue;
-    }
-    shards.push(descriptor);
-    splits.push({ no: Number(values.get("split.no")), count: Number(values.get("split.count")) });
+    heads.push(await readGgufHead(blobs.path(descriptor.digest), source));
   }
-  const names = shards.length === 1 ? ["model.gguf"] : nameGgufShards(splits);
-  return [...named, ...shards.map((shard, i) => blobFile(shard, names[i] ?? "", blobs))];
+  const names = nameGguf(heads);
+  return layers.map(({ descriptor }, i) => blobFile(descriptor, names[i] ?? "", blobs));
 }
