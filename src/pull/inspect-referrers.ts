@@ -43,10 +43,10 @@ export async function inspectReferrers(
     size,
   }));
   const known = new Set(referrers.map(({ digest }) => digest));
-  const others = tagged.filter((referrer) => referrer !== undefined && !known.has(referrer.digest));
-  return [...referrers, ...others.filter((referrer) => referrer !== undefined)].sort(
-    (a, b) => order.indexOf(a.kind) - order.indexOf(b.kind),
-  );
+  const others = tagged
+    .filter((referrer) => referrer !== undefined)
+    .filter(({ digest }) => !known.has(digest));
+  return [...referrers, ...others].sort((a, b) => order.indexOf(a.kind) - order.indexOf(b.kind));
 }
 
 async function findTagged(

@@ -11,6 +11,7 @@ import type { Digest } from "../oci/digest.ts";
 import type { Cache, CacheName } from "./cache.ts";
 import { type CacheContents, type CachedView, type CachedWork, readContents } from "./contents.ts";
 import { heldDigests } from "./hold.ts";
+import { RECORD_NAME } from "./record.ts";
 import { lookAt, ownDirectory, removeFile } from "./removal.ts";
 
 /** What is to go. */
@@ -153,7 +154,7 @@ async function removeNames(
 
 /** Whether a view was pulled since we looked at it: that leaves its time behind. */
 async function wasUsed({ used }: CachedView, { to }: Moved): Promise<boolean> {
-  const status = (await lookAt(join(to, "oci_metadata.json"))) ?? (await lookAt(to));
+  const status = (await lookAt(join(to, RECORD_NAME))) ?? (await lookAt(to));
   return status !== undefined && status.mtimeMs > used;
 }
 
