@@ -17,7 +17,7 @@ import { BlobDirectory } from "./blobs.ts";
 import { type CopyOptions, type CopyResult, copy } from "./copy.ts";
 import { FileHasher } from "./file-hasher.ts";
 import { readContents, recogniseAll } from "./layer-contents.ts";
-import { planArtifact } from "./plan-artifact.ts";
+import { planArtifact, remoteBlobs } from "./plan-artifact.ts";
 import { withStaging } from "./push.ts";
 import { pushModel } from "./push-model.ts";
 import { LocalFile, RemoteFile, type SourceFile } from "./source-file.ts";
@@ -49,7 +49,7 @@ export async function convert(options: ConvertOptions): Promise<CopyResult> {
   if (isConverted) {
     return copy({ source: withDigest(source, digest), target, client, onEvent, signal });
   }
-  const { plan, config } = await planArtifact(client, source, manifest, signal);
+  const { plan, config } = await planArtifact(manifest, remoteBlobs(client, source, signal));
   const created = config && describeModel(manifest, config).created;
   const annotations = annotationsOf(manifest);
   using hasher = new FileHasher();

@@ -19,7 +19,7 @@ import { type InspectedReferrer, inspectReferrers } from "./inspect-referrers.ts
 import { type LayerContents, readContents, recogniseAll } from "./layer-contents.ts";
 import { withParents } from "./parents.ts";
 import { rememberingStart } from "./partial-readers.ts";
-import { planArtifact } from "./plan-artifact.ts";
+import { planArtifact, remoteBlobs } from "./plan-artifact.ts";
 import type { RangeReader } from "./range-reader.ts";
 
 export interface InspectedFile {
@@ -72,10 +72,13 @@ export async function inspect(
 ): Promise<Inspection> {
   const { signal } = options;
   const { digest, manifest } = await fetchArtifact({ client, reference, ...options });
-  const { plan: own, config } = await planArtifact(client, reference, manifest, signal);
+  const { plan: own, config } = await planArtifact(
+    manifest,
+    remoteBlobs(client, reference, signal),
+  );
   const { format, files, warnings } = await withParents(own, reference, async (parent) => {
     const artifact = await fetchArtifact({ client, ...options, reference: parent });
-    return (await planArtifact(client, parent, artifact.manifest, signal)).plan;
+    return (await planArtifact(artifact.manifest, remoteBlobs(client, parent, signal))).plan;
   });
   const troubles = new Set(warnings);
   const tolerates = (error: unknown) => {

@@ -1,4 +1,4 @@
-/** What an artifact at a registry means as a model, without a cache. */
+/** What an artifact means as a model. */
 import { configFor, type Plan, plan } from "../model/plan.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import type { Manifest } from "../oci/manifest.ts";
@@ -12,24 +12,27 @@ export interface PlannedArtifact {
   readonly config: Uint8Array | undefined;
 }
 
-/** @throws {Failure} `content` for a manifest that can't be pulled; what the client throws */
+/**
+ * @param readBlob reads the config, where the manifest doesn't hold it itself
+ * @param withCopies whether a second copy of the weights in Mistral's format is wanted too
+ * @throws {Failure} `content` for a manifest that can't be pulled; what `readBlob` throws
+ */
 export async function planArtifact(
-  client: RegistryClient,
-  repository: Repository,
   manifest: Manifest,
-  signal: AbortSignal | undefined,
+  readBlob: (blob: Descriptor) => Promise<Uint8Array>,
+  withCopies = false,
 ): Promise<PlannedArtifact> {
   const blob = configFor(manifest);
-  const config = blob && (embeddedData(blob) ?? (await readBlob(client, repository, blob, signal)));
-  return { plan: plan(manifest, config), config };
+  const config = blob && (embeddedData(blob) ?? (await readBlob(blob)));
+  return { plan: plan(manifest, config, withCopies), config };
 }
 
-async function readBlob(
+/** Reads blobs at a registry, without a cache. */
+export function remoteBlobs(
   client: RegistryClient,
   repository: Repository,
-  blob: Descriptor,
   signal: AbortSignal | undefined,
-): Promise<Uint8Array> {
-  const stream = await client.openBlob(repository, blob, signal ? { signal } : {});
-  return Bun.readableStreamToBytes(stream);
+): (blob: Descriptor) => Promise<Uint8Array> {
+  return async (blob) =>
+    Bun.readableStreamToBytes(await client.openBlob(repository, blob, signal ? { signal } : {}));
 }

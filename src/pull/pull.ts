@@ -3,11 +3,11 @@ import { readFile } from "node:fs/promises";
 import { basename, dirname } from "node:path";
 import { ignoreMissing, isMissing } from "../lib/durable.ts";
 import { Failure } from "../lib/failure.ts";
-import { configFor, type Plan, plan as planModel } from "../model/plan.ts";
+import type { Plan } from "../model/plan.ts";
 import type { PlannedFile, Target } from "../model/planned-file.ts";
 import type { Descriptor, Platform } from "../oci/descriptor.ts";
 import type { Digest } from "../oci/digest.ts";
-import { blobsOf, embeddedData } from "../oci/partial.ts";
+import { blobsOf } from "../oci/partial.ts";
 import { formatReference, type Reference } from "../oci/reference.ts";
 import type { RegistryClient } from "../registry/client.ts";
 import { type Artifact, findArtifact } from "./artifact.ts";
@@ -21,6 +21,7 @@ import { HubModel } from "./hub-cache.ts";
 import { lookUp } from "./look-up.ts";
 import { OutputDirectory } from "./output.ts";
 import { withParents } from "./parents.ts";
+import { planArtifact } from "./plan-artifact.ts";
 import { covers, type ModelRecord } from "./record.ts";
 import { isOwnTree, ownDirectory } from "./removal.ts";
 import { type Globs, hasGlobs, selectFiles } from "./select.ts";
@@ -210,10 +211,10 @@ async function planPull(
   record: ModelRecord | undefined,
   options: PullOptions,
 ): Promise<{ plan: Plan; files: readonly PlannedFile[] }> {
-  const own = await planArtifact(artifact, blobs, options);
+  const own = await planCached(artifact, blobs, options);
   const plan = await withParents(own, options.reference, async (reference) => {
     const parent = { ...options, reference };
-    return planArtifact(await findArtifact(parent), blobs, parent);
+    return planCached(await findArtifact(parent), blobs, parent);
   });
   if (!hasGlobs(options)) return { plan, files: plan.files };
   const { files: found, namesIn } = await lookUp(plan, record?.contents, options);
@@ -233,14 +234,14 @@ function wantsCopies({ include = [] }: PullOptions): boolean {
   return include.some((glob) => glob.includes("consolidated"));
 }
 
-async function planArtifact(
+/** Plans an artifact whose config may be in the cache, and tells its warnings. */
+async function planCached(
   { manifest }: Artifact,
   blobs: BlobDirectory,
   options: PullOptions,
 ): Promise<Plan> {
-  const config = configFor(manifest);
-  const content = config && (await readConfig(config, blobs, options));
-  const plan = planModel(manifest, content, wantsCopies(options));
+  const readBlob = (config: Descriptor) => readConfig(config, blobs, options);
+  const { plan } = await planArtifact(manifest, readBlob, wantsCopies(options));
   for (const warning of plan.warnings) warn(options, warning);
   return plan;
 }
@@ -250,8 +251,6 @@ async function readConfig(
   blobs: BlobDirectory,
   options: PullOptions,
 ): Promise<Uint8Array> {
-  const embedded = embeddedData(config);
-  if (embedded) return embedded;
   const cached = options.cache.blobs;
   if (await cached.has(config)) {
     // Unless somebody has just removed it.
