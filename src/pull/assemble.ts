@@ -4,29 +4,32 @@ import { join } from "node:path";
 import { syncDirectory } from "../lib/durable.ts";
 import { Failure } from "../lib/failure.ts";
 import { PathSet } from "../model/path.ts";
-import { isCompleteModel, isConsolidated, type PlannedFile } from "../model/planned-file.ts";
+import { isCompleteModel, isConsolidated } from "../model/planned-file.ts";
 import { SAFETENSORS_INDEX } from "../model/shards.ts";
 import type { BlobDirectory } from "./blobs.ts";
 import { blobFile, type ModelFile, writeText } from "./model-file.ts";
 import { isArchive } from "./unpack/unpack-layer.ts";
-import { missingIndex, nameWeights } from "./weight-names.ts";
+import type { Unpacking } from "./unpack/unpacking.ts";
+import { checkIndex, missingIndex, nameWeights } from "./weight-names.ts";
 
 /**
  * Gives every file its path.
  *
- * @param files none of them unnamed
- * @param unpacked the files of all archives
- * @param blobs has the blobs of all other `files`
+ * @param unpacking has received all blobs
+ * @param blobs has those that are no archives
  * @param staging a directory of our own, for files that are written
- * @throws {Failure} `content` when headers are hostile, or paths contradict each other
+ * @param isWhole whether nothing of the artifact was left out by choice
+ * @throws {Failure} `content` when headers are hostile, paths contradict each other, or an index names
+ *   shards that aren't there
  */
 export async function prepareModel(
-  files: readonly PlannedFile[],
-  unpacked: readonly ModelFile[],
+  unpacking: Unpacking,
   blobs: BlobDirectory,
   staging: string,
+  isWhole: boolean,
 ): Promise<ModelFile[]> {
-  const model = [...unpacked];
+  const files = unpacking.recognised;
+  const model = unpacking.modelFiles();
   for (const file of files) {
     const { descriptor, target } = file;
     if (target.kind !== "file" || isArchive(file)) continue;
@@ -39,9 +42,9 @@ export async function prepareModel(
   model.push(...(await nameWeights(files, model, blobs, staging)));
   const settled = withoutConsolidated(settle(model));
   const index = await missingIndex(settled);
-  return index === undefined
-    ? settled
-    : [...settled, await writeText(SAFETENSORS_INDEX, index, staging)];
+  if (index !== undefined) settled.push(await writeText(SAFETENSORS_INDEX, index, staging));
+  await checkIndex(settled, isWhole);
+  return settled;
 }
 
 /** What a consolidated copy is among files that only unpacking shows: see plan.ts for the others. */

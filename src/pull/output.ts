@@ -20,11 +20,10 @@ import type { ModelFile } from "./model-file.ts";
 import {
   covers,
   isIntact,
-  knownContents,
   type ModelRecord,
   RECORD_NAME,
   readRecord,
-  wholeLayers,
+  recordOf,
   writeRecord,
 } from "./record.ts";
 import { lookAt, ownDirectory } from "./removal.ts";
@@ -32,7 +31,6 @@ import type { Receiver } from "./transfer.ts";
 import { UnpackedLayers } from "./unpack/layers.ts";
 import { Unpacking } from "./unpack/unpacking.ts";
 import type { ViewOptions } from "./view.ts";
-import { checkIndex } from "./weight-names.ts";
 
 /** What is about to be placed: after a crash it tells which files in DIR are ours. */
 const PENDING_NAME = "pending.json";
@@ -108,16 +106,11 @@ export class OutputDirectory {
       await this.takeLocalBlobs(needed, cache, `${working}.blob`, signal);
       await fetch(needed, (blob, failing) => unpacking.receive(blob, failing));
       await mkdir(working);
-      const model = await prepareModel(
-        unpacking.recognised,
-        unpacking.modelFiles(),
-        this.blobs,
-        working,
-      );
-      await checkIndex(model, files.length === plan.files.length);
+      const isWhole = files.length === plan.files.length;
+      const model = await prepareModel(unpacking, this.blobs, working, isWhole);
       const earlier = await this.earlierFiles();
       for (const { path } of model) await this.requireRoom(path, earlier);
-      const record = describe(artifact, plan, files, model);
+      const record = recordOf(artifact, plan, files, model);
       await writeRecord(join(this.blobs.root, PENDING_NAME), record);
       await this.place(model);
       const paths = new Set(model.map(({ path }) => path));
@@ -221,24 +214,4 @@ export class OutputDirectory {
 async function isFileOf(path: string, size: number): Promise<boolean> {
   const there = await lookAt(path);
   return there?.isFile() === true && there.size === size;
-}
-
-function describe(
-  { digest, manifest }: Artifact,
-  plan: Plan,
-  files: readonly PlannedFile[],
-  model: readonly ModelFile[],
-): ModelRecord {
-  const held = {
-    layers: [...new Set(wholeLayers(files))],
-    files: model.map(({ path, size, digest: content }) => ({ path, size, digest: content })),
-  };
-  return {
-    digest,
-    mediaType: manifest.mediaType,
-    format: plan.format,
-    complete: covers(held, plan.files),
-    ...held,
-    ...knownContents(plan),
-  };
 }

@@ -10,7 +10,8 @@ import { checkedFilePath } from "../model/path.ts";
 import type { Plan } from "../model/plan.ts";
 import type { PlannedFile } from "../model/planned-file.ts";
 import { DigestText } from "../oci/descriptor.ts";
-import type { Digest } from "../oci/digest.ts";
+import type { Artifact } from "./artifact.ts";
+import type { ModelFile } from "./model-file.ts";
 
 const Schema = Type.Object({
   /** Of the manifest. */
@@ -81,15 +82,40 @@ export function covers(
   });
 }
 
-/** The layers of which all is taken. */
-export function wholeLayers(files: readonly PlannedFile[]): Digest[] {
-  return files.filter(({ only }) => !only).map(({ descriptor }) => descriptor.digest);
+/**
+ * What is held of an artifact when `model` is there, made of `files` of its plan.
+ *
+ * @param old what was held before, and stays
+ */
+export function recordOf(
+  { digest, manifest }: Pick<Artifact, "digest" | "manifest">,
+  plan: Plan,
+  files: readonly PlannedFile[],
+  model: readonly ModelFile[],
+  old?: ModelRecord,
+): ModelRecord {
+  // Of an archive that is taken in part, the files alone say so.
+  const whole = files.filter(({ only }) => !only).map(({ descriptor }) => descriptor.digest);
+  const layers = new Set([...(old?.layers ?? []), ...whole]);
+  const entries = new Map((old?.files ?? []).map((file) => [file.path, file]));
+  for (const { path, size, digest: content } of model) {
+    entries.set(path, { path, size, digest: content });
+  }
+  const held = { layers: [...layers], files: [...entries.values()] };
+  return {
+    digest,
+    mediaType: manifest.mediaType,
+    format: plan.format,
+    complete: covers(held, plan.files),
+    ...held,
+    ...knownContents(plan, old),
+  };
 }
 
-/** What a plan and an earlier record know of the names in layers, for the next record. */
-export function knownContents(
+/** What a plan and an earlier record know of the names in layers. */
+function knownContents(
   { contents = new Map() }: Plan,
-  old?: ModelRecord,
+  old: ModelRecord | undefined,
 ): Pick<ModelRecord, "contents"> {
   const known = { ...old?.contents };
   for (const [digest, paths] of contents) known[digest] = [...paths];

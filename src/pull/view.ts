@@ -29,18 +29,16 @@ import type { ModelFile } from "./model-file.ts";
 import {
   covers,
   isIntact,
-  knownContents,
   type ModelRecord,
   RECORD_NAME,
   readRecord,
+  recordOf,
   sizeOf,
-  wholeLayers,
   writeRecord,
 } from "./record.ts";
 import { UnpackedLayers } from "./unpack/layers.ts";
 import type { UnpackLimits } from "./unpack/limits.ts";
 import { Unpacking } from "./unpack/unpacking.ts";
-import { checkIndex } from "./weight-names.ts";
 
 /** The directory of a view that an engine opens. */
 export function modelPath(cache: Cache, digest: Digest): string {
@@ -101,15 +99,10 @@ export async function ensureView(
       const layers = new UnpackedLayers(join(staging, "layers"), join(staging, "layer"));
       const unpacking = new Unpacking(files, cache.blobs, layers, { limits, signal: ending });
       await delivery.to((blob, failing) => unpacking.receive(blob, failing));
-      const model = await prepareModel(
-        unpacking.recognised,
-        unpacking.modelFiles(),
-        cache.blobs,
-        staging,
-      );
-      await checkIndex(model, files.length === plan.files.length);
+      const isWhole = files.length === plan.files.length;
+      const model = await prepareModel(unpacking, cache.blobs, staging, isWhole);
       const view = cache.viewPath(digest);
-      const record = describe(artifact, plan, files, model, await readRecord(recordPath(view)));
+      const record = recordOf(artifact, plan, files, model, await readRecord(recordPath(view)));
       const isNew = (await sizeOf(view)) === undefined;
       const root = isNew ? working : view;
       await fill(root, cache, files, model);
@@ -171,25 +164,4 @@ async function put(
   await rm(target, { force: true });
   await mkdir(dirname(target), { recursive: true });
   await linkFile(source, target, fallback);
-}
-
-function describe(
-  { digest, manifest }: Artifact,
-  plan: Plan,
-  files: readonly PlannedFile[],
-  model: readonly ModelFile[],
-  old: ModelRecord | undefined,
-): ModelRecord {
-  const layers = new Set([...(old?.layers ?? []), ...wholeLayers(files)]);
-  const entries = new Map((old?.files ?? []).map((file) => [file.path, file]));
-  for (const { path, size, digest } of model) entries.set(path, { path, size, digest });
-  const held = { layers: [...layers], files: [...entries.values()] };
-  return {
-    digest,
-    mediaType: manifest.mediaType,
-    format: plan.format,
-    complete: covers(held, plan.files),
-    ...held,
-    ...knownContents(plan, old),
-  };
 }
